@@ -1,0 +1,72 @@
+import test from 'ava';
+import fc from 'fast-check';
+import {
+  concat,
+  equalBytes,
+  fromBase64url,
+  fromHex,
+  readUint,
+  toBase64url,
+  toHex,
+  writeUint,
+} from '../src/bytes.ts';
+
+test('hex and base64url give back what went in', (t) => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+      t.deepEqual(fromHex(toHex(bytes)), bytes);
+      t.deepEqual(fromBase64url(toBase64url(bytes)), bytes);
+    }),
+  );
+});
+
+for (const text of ['A', 'AB==', 'A+', 'A/', 'AB', 'AAB', 'AA A', 'é']) {
+  test(`base64url refuses ${JSON.stringify(text)}, which toBase64url never writes`, (t) => {
+    t.is(fromBase64url(text), null);
+  });
+}
+
+for (const text of ['a', 'zz', '0x00', ' 00']) {
+  test(`hex refuses ${JSON.stringify(text)}`, (t) => {
+    t.is(fromHex(text), null);
+  });
+}
+
+test('base64url works where the engine has no Uint8Array base64', (t) => {
+  const { toBase64 } = Uint8Array.prototype;
+  const { fromBase64 } = Uint8Array;
+  Reflect.deleteProperty(Uint8Array.prototype, 'toBase64');
+  Reflect.deleteProperty(Uint8Array, 'fromBase64');
+  const bytes = Uint8Array.from({ length: 70_001 }, (_, i) => i % 251);
+  const text = toBase64url(bytes);
+  t.deepEqual(fromBase64url(text), bytes);
+  Object.defineProperty(Uint8Array.prototype, 'toBase64', {
+    value: toBase64,
+    configurable: true,
+    writable: true,
+  });
+  Object.defineProperty(Uint8Array, 'fromBase64', {
+    value: fromBase64,
+    configurable: true,
+    writable: true,
+  });
+  t.is(toBase64url(bytes), text);
+});
+
+test('integers are written big-endian and read back', (t) => {
+  t.deepEqual(writeUint(0x010203, 4), new Uint8Array([0, 1, 2, 3]));
+  t.is(readUint(writeUint(2 ** 47 + 5, 6), 0, 6), 2 ** 47 + 5);
+  t.throws(() => writeUint(256, 1), { instanceOf: RangeError });
+  t.throws(() => writeUint(-1, 4), { instanceOf: RangeError });
+  t.throws(() => readUint(new Uint8Array(3), 0, 4), { instanceOf: RangeError });
+});
+
+test('bytes are joined in order and compared by value', (t) => {
+  t.deepEqual(
+    concat(new Uint8Array([1]), new Uint8Array(), new Uint8Array([2, 3])),
+    new Uint8Array([1, 2, 3]),
+  );
+  t.true(equalBytes(new Uint8Array([1, 2]), new Uint8Array([1, 2])));
+  t.false(equalBytes(new Uint8Array([1, 2]), new Uint8Array([1, 3])));
+  t.false(equalBytes(new Uint8Array([1]), new Uint8Array([1, 0])));
+});
