@@ -1,0 +1,191 @@
+/**
+ * The configuration file: one YAML file per program, named by PANORAMIX_CONFIG (D4.2 §5) or --config.
+ * Parsed once, here, into a type that cannot be wrong; unknown keys are refused with their place.
+ */
+import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { isIP } from 'node:net';
+import { LineCounter, parseDocument } from 'yaml';
+import { z } from 'zod';
+import { PanoramixError } from './errors.ts';
+
+/** Where a server listens or a peer answers. */
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+const address = z.string().transform((text, context): Address => {
+  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  if (!match || port > 65_535) {
+    context.addIssue({ code: 'custom', message: 'expected HOST:PORT, such as 127.0.0.1:10034' });
+    return z.NEVER;
+  }
+  return { host: match[1] ?? match[2] ?? '', port };
+});
+
+const httpUrl = z.url({ protocol: /^https?$/ });
+const domain = z
+  .string()
+  .toLowerCase()
+  .regex(/^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$/);
+
+/** Traffic that the owners agree on; all times in ms. The arithmetic stands in src/mixnet/README.md. */
+const traffic = z.strictObject({
+  delay_mean_ms: z.int().min(0).max(3_600_000).default(2_000),
+  ticks_per_second: z.number().positive().max(1_000).default(2),
+  mixes_per_route: z.int().min(1).max(4).default(3),
+  expiry_ms: z
+    .int()
+    .min(60_000)
+    .default(5 * 86_400_000),
+});
+
+const schema = z.strictObject({
+  name: z.string().regex(/^[\w.-]{1,64}$/),
+  data_dir: z.string().min(1),
+  log_level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
+  redis: z
+    .strictObject({
+      url: z.string().optional(),
+      max_memory_mb: z.int().min(64).max(1_048_576).default(1024),
+    })
+    .prefault({}),
+  controller: z
+    .strictObject({
+      listen: address.prefault('127.0.0.1:8000'),
+      catalog_url: httpUrl.default('http://127.0.0.1:8000/'),
+      /** The wizard's state file of the node that this controller serves; says who the nodes are. */
+      mixnet_file: z.string().optional(),
+    })
+    .optional(),
+  node: z
+    .strictObject({
+      controller_url: httpUrl,
+      /** Where `wizard` left what was agreed; relative to data_dir. */
+      mixnet_file: z.string().default('mixnet.json'),
+      concurrency: z.int().min(1).max(64).default(8),
+    })
+    .optional(),
+  mixnet: z
+    .strictObject({
+      action: z.enum(['create', 'join']),
+      /** The controller on which the owners meet. */
+      catalog_url: httpUrl,
+      name: z.string().default('panoramix'),
+      invitations: z.int().min(0).max(100).default(0),
+      invitation: z.string().optional(),
+      roles: z.array(z.enum(['mix', 'gateway'])).min(1),
+      domains: z.array(domain).default([]),
+      group: z.enum(['X25519']).default('X25519'),
+      header_len: z.int().default(320),
+      body_len: z.int().min(1024).max(1_048_576).default(32_768),
+      traffic: traffic.prefault({}),
+      snapshot_lifetime_ms: z
+        .int()
+        .min(60_000)
+        .default(30 * 86_400_000),
+    })
+    .optional(),
+  gateway: z
+    .strictObject({
+      lmtp: address.prefault('127.0.0.1:10034'),
+      smtp: address.prefault('127.0.0.1:10035'),
+      reinject: address.prefault('127.0.0.1:10036'),
+      deliver: address.prefault('127.0.0.1:10037'),
+      /** The name given in EHLO and in the greeting. */
+      hostname: domain.default('localhost'),
+      /** Listening beyond loopback is a decision: the filter has no authentication. */
+      allow_remote: z.boolean().default(false),
+      message_bytes_max: z.int().min(65_536).max(1_073_741_824).default(20_480_000),
+      recipients_max: z.int().min(1).max(10_000).default(1000),
+      partial: z.enum(['split', 'refuse']).default('split'),
+      exit: z
+        .strictObject({
+          sender: z.enum(['return', 'original']).default('return'),
+          delay_mean_ms: z.int().min(0).max(86_400_000).default(20_000),
+          /** Domains delivered to besides those that the directory says are ours. */
+          domains: z.array(domain).default([]),
+        })
+        .prefault({}),
+    })
+    .optional(),
+});
+
+/** A configuration file, parsed; paths in it are absolute. */
+export type Config = z.output<typeof schema>;
+
+/**
+ * Reads the configuration file.
+ * @param path from --config; else PANORAMIX_CONFIG
+ * @throws PanoramixError `config-invalid` that names file, line and key
+ */
+export function readConfig(path: string | undefined = process.env['PANORAMIX_CONFIG']): Config {
+  if (!path) {
+    throw new PanoramixError(
+      'config-invalid',
+      'no configuration file: set PANORAMIX_CONFIG or give --config FILE',
+    );
+  }
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new PanoramixError('config-invalid', `${path} cannot be read`, error);
+  }
+  return parseConfig(text, resolve(path));
+}
+
+/** Parses the text of a configuration file; relative paths in it count from the file's folder. */
+export function parseConfig(text: string, path: string): Config {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
+  const syntax = document.errors[0];
+  if (syntax) throw new PanoramixError('config-invalid', `${path}: ${syntax.message}`);
+  const parsed = schema.safeParse(document.toJS());
+  if (!parsed.success) {
+    const issues = parsed.error.issues.map((issue) => {
+      const node = document.getIn(issue.path, true) as { range?: [number] } | undefined;
+      const line = node?.range ? `:${lines.linePos(node.range[0]).line}` : '';
+      return `${path}${line}: ${issue.path.join('.') || 'file'}: ${issue.message}`;
+    });
+    throw new PanoramixError('config-invalid', issues.join('; '));
+  }
+  const config = parsed.data;
+  const folder = dirname(path);
+  const dataDir = resolve(folder, config.data_dir);
+  return {
+    ...config,
+    data_dir: dataDir,
+    ...(config.controller && {
+      controller: {
+        ...config.controller,
+        ...(config.controller.mixnet_file && {
+          mixnet_file: resolve(folder, config.controller.mixnet_file),
+        }),
+      },
+    }),
+    ...(config.node && {
+      node: { ...config.node, mixnet_file: resolve(dataDir, config.node.mixnet_file) },
+    }),
+  };
+}
+
+/** The part of the file that a role needs, or `config-invalid` naming what is missing. */
+export function section<Key extends 'controller' | 'node' | 'mixnet' | 'gateway'>(
+  config: Config,
+  key: Key,
+): NonNullable<Config[Key]> {
+  const part = config[key];
+  if (!part) {
+    throw new PanoramixError('config-invalid', `the section "${key}:" is missing`);
+  }
+  return part;
+}
+
+/** Whether an address is reachable from this host only. */
+export function isLoopback(host: string): boolean {
+  if (isIP(host) === 4) return host.startsWith('127.');
+  return host === '::1' || host === 'localhost';
+}
