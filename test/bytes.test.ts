@@ -32,26 +32,22 @@ for (const text of ['a', 'zz', '0x00', ' 00']) {
   });
 }
 
-test('base64url works where the engine has no Uint8Array base64', (t) => {
-  const { toBase64 } = Uint8Array.prototype;
-  const { fromBase64 } = Uint8Array;
-  Reflect.deleteProperty(Uint8Array.prototype, 'toBase64');
-  Reflect.deleteProperty(Uint8Array, 'fromBase64');
+test.serial('base64url works where the engine has no Uint8Array base64', (t) => {
   const bytes = Uint8Array.from({ length: 70_001 }, (_, i) => i % 251);
   const text = toBase64url(bytes);
-  t.deepEqual(fromBase64url(text), bytes);
-  Object.defineProperty(Uint8Array.prototype, 'toBase64', {
-    value: toBase64,
-    configurable: true,
-    writable: true,
-  });
-  Object.defineProperty(Uint8Array, 'fromBase64', {
-    value: fromBase64,
-    configurable: true,
-    writable: true,
-  });
+  const restore = [take(Uint8Array.prototype, 'toBase64'), take(Uint8Array, 'fromBase64')];
   t.is(toBase64url(bytes), text);
+  t.deepEqual(fromBase64url(text), bytes);
+  for (const put of restore) put();
 });
+
+function take(from: object, name: string): () => void {
+  const descriptor = Reflect.getOwnPropertyDescriptor(from, name);
+  Reflect.deleteProperty(from, name);
+  return () => {
+    if (descriptor) Reflect.defineProperty(from, name, descriptor);
+  };
+}
 
 test('integers are written big-endian and read back', (t) => {
   t.deepEqual(writeUint(0x010203, 4), new Uint8Array([0, 1, 2, 3]));

@@ -1,0 +1,147 @@
+/**
+ * The demo's configuration files, the same that an operator would write: for every peer one controller
+ * and one node, each with its own data folder, Redis and ports on loopback.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { freePorts } from './processes.ts';
+
+/** A mail provider of the demo: its domains, and where its mail server listens. */
+export interface Provider {
+  readonly name: string;
+  readonly domains: readonly string[];
+  /** Port on loopback for delivery by the exit (10037 in a real installation). */
+  readonly deliverPort: number;
+  /** Port on loopback for mail that is not mixed (10036). */
+  readonly reinjectPort: number;
+}
+
+/** What a demo mixnet is made of. */
+export interface DemoOptions {
+  /** An empty folder that holds everything. */
+  readonly folder: string;
+  readonly mixes: number;
+  readonly providers: readonly Provider[];
+  readonly delayMeanMs: number;
+  readonly exitDelayMeanMs: number;
+  readonly ticksPerSecond: number;
+  readonly snapshotLifetimeMs?: number;
+  readonly messageBytesMax?: number;
+  readonly logLevel?: string;
+  readonly redisMaxMemoryMb?: number;
+}
+
+/** One peer of the demo, with the paths and ports of its programs. */
+export interface DemoPeer {
+  readonly name: string;
+  readonly role: 'mix' | 'gateway';
+  readonly controllerUrl: string;
+  readonly controllerConfig: string;
+  readonly nodeConfig: string;
+  readonly controllerDataDir: string;
+  readonly nodeDataDir: string;
+  /** Ports of the filter; 0 for a mix. */
+  readonly smtpPort: number;
+  readonly lmtpPort: number;
+}
+
+const PORTS_PER_PEER = 3;
+
+/** Writes the configuration files of all peers; the first mix creates the mixnet, the others join. */
+export async function writeLayout(options: DemoOptions): Promise<DemoPeer[]> {
+  const names = [
+    ...Array.from({ length: options.mixes }, (_, i) => ({ name: `mix-${i + 1}`, provider: null })),
+    ...options.providers.map((provider) => ({ name: provider.name, provider })),
+  ];
+  const ports = await freePorts(names.length * PORTS_PER_PEER);
+  const catalogUrl = `http://127.0.0.1:${ports[0]}/`;
+  return names.map(({ name, provider }, index) => {
+    const [controllerPort = 0, smtpPort = 0, lmtpPort = 0] = ports.slice(index * PORTS_PER_PEER);
+    const folder = join(options.folder, name);
+    const peer: DemoPeer = {
+      name,
+      role: provider ? 'gateway' : 'mix',
+      controllerUrl: `http://127.0.0.1:${controllerPort}/`,
+      controllerConfig: join(folder, 'controller.yaml'),
+      nodeConfig: join(folder, 'node.yaml'),
+      controllerDataDir: join(folder, 'controller'),
+      nodeDataDir: join(folder, 'node'),
+      smtpPort: provider ? smtpPort : 0,
+      lmtpPort: provider ? lmtpPort : 0,
+    };
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    writeYaml(peer.controllerConfig, controllerConfig(peer, controllerPort, options));
+    writeYaml(
+      peer.nodeConfig,
+      nodeConfig(peer, provider, index === 0, catalogUrl, names.length, options),
+    );
+    return peer;
+  });
+}
+
+function controllerConfig(peer: DemoPeer, port: number, options: DemoOptions): object {
+  return {
+    name: peer.name,
+    data_dir: peer.controllerDataDir,
+    ...common(options),
+    controller: {
+      listen: `127.0.0.1:${port}`,
+      catalog_url: peer.controllerUrl,
+      mixnet_file: join(peer.nodeDataDir, 'mixnet.json'),
+    },
+  };
+}
+
+function nodeConfig(
+  peer: DemoPeer,
+  provider: Provider | null,
+  creates: boolean,
+  catalogUrl: string,
+  peers: number,
+  options: DemoOptions,
+): object {
+  return {
+    name: peer.name,
+    data_dir: peer.nodeDataDir,
+    ...common(options),
+    node: { controller_url: peer.controllerUrl },
+    mixnet: {
+      action: creates ? 'create' : 'join',
+      catalog_url: catalogUrl,
+      name: 'demo',
+      roles: [peer.role],
+      domains: provider ? [...provider.domains] : [],
+      ...(creates && {
+        invitations: peers - 1,
+        traffic: {
+          delay_mean_ms: options.delayMeanMs,
+          ticks_per_second: options.ticksPerSecond,
+          mixes_per_route: Math.min(3, options.mixes),
+        },
+        ...(options.snapshotLifetimeMs && { snapshot_lifetime_ms: options.snapshotLifetimeMs }),
+      }),
+    },
+    ...(provider && {
+      gateway: {
+        lmtp: `127.0.0.1:${peer.lmtpPort}`,
+        smtp: `127.0.0.1:${peer.smtpPort}`,
+        reinject: `127.0.0.1:${provider.reinjectPort}`,
+        deliver: `127.0.0.1:${provider.deliverPort}`,
+        ...(options.messageBytesMax && { message_bytes_max: options.messageBytesMax }),
+        exit: { delay_mean_ms: options.exitDelayMeanMs },
+      },
+    }),
+  };
+}
+
+function common(options: DemoOptions): object {
+  return {
+    ...(options.logLevel && { log_level: options.logLevel }),
+    redis: { max_memory_mb: options.redisMaxMemoryMb ?? 1024 },
+  };
+}
+
+function writeYaml(path: string, content: object): void {
+  writeFileSync(path, stringify(content), { mode: 0o600 });
+}

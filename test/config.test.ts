@@ -1,0 +1,60 @@
+import test from 'ava';
+import { isLoopback, parseConfig, section } from '../src/config.ts';
+
+const BASE = 'name: a\ndata_dir: data\n';
+
+test('defaults stand where the file is silent, and paths count from the file', (t) => {
+  const config = parseConfig(
+    `${BASE}gateway: {}\nnode: { controller_url: "http://127.0.0.1:8000/" }\n`,
+    '/etc/p/a.yaml',
+  );
+  t.is(config.data_dir, '/etc/p/data');
+  t.deepEqual(config.gateway?.lmtp, { host: '127.0.0.1', port: 10_034 });
+  t.deepEqual(config.gateway?.smtp, { host: '127.0.0.1', port: 10_035 });
+  t.deepEqual(config.gateway?.reinject, { host: '127.0.0.1', port: 10_036 });
+  t.deepEqual(config.gateway?.deliver, { host: '127.0.0.1', port: 10_037 });
+  t.is(config.gateway?.exit.sender, 'return');
+  t.is(config.node?.mixnet_file, '/etc/p/data/mixnet.json');
+});
+
+const REFUSED: readonly (readonly [string, string, RegExp])[] = [
+  ['an unknown key', `${BASE}gatway: {}\n`, /Unrecognized key: "gatway"/],
+  [
+    'an unknown key inside a section',
+    `${BASE}gateway:\n  lmpt: 127.0.0.1:1\n`,
+    /gateway: Unrecognized key: "lmpt"/,
+  ],
+  [
+    'a port that is none',
+    `${BASE}gateway:\n  lmtp: 127.0.0.1:70000\n`,
+    /:4: gateway\.lmtp: expected HOST:PORT/,
+  ],
+  ['a key given twice', `${BASE}name: b\n`, /unique/],
+  ['a URL that is none', `${BASE}node: { controller_url: "ftp://x/" }\n`, /node\.controller_url/],
+  [
+    'a domain with a blank',
+    `${BASE}gateway: { exit: { domains: ["a b"] } }\n`,
+    /gateway\.exit\.domains\.0/,
+  ],
+  ['broken YAML', 'name: [a\n', /file\.yaml/],
+  ['no file at all', '', /file\.yaml/],
+];
+
+for (const [what, text, message] of REFUSED) {
+  test(`the configuration refuses ${what} and says where`, (t) => {
+    const error = t.throws(() => parseConfig(text, '/etc/file.yaml'));
+    t.regex(error?.message ?? '', message);
+    t.like(error, { code: 'config-invalid', temporary: false });
+  });
+}
+
+test('a section that a role needs is asked for by name', (t) => {
+  t.throws(() => section(parseConfig(BASE, '/x.yaml'), 'gateway'), {
+    message: /"gateway:" is missing/,
+  });
+});
+
+test('only loopback is loopback', (t) => {
+  t.true(['127.0.0.1', '127.9.9.9', '::1', 'localhost'].every(isLoopback));
+  t.false(['0.0.0.0', '::', '192.0.2.1', '128.0.0.1', 'example.org'].some(isLoopback));
+});
