@@ -12,6 +12,12 @@
 export const LABELS = {
   /** Hashed with peer id and mix key into the 16-byte address that a packet carries. */
   nodeAddress: 'panoramix/v1/node-address',
+  /** Stands before the canonical text of a node's entry in the directory when the node signs it. */
+  directoryEntry: 'panoramix/v1/directory-entry',
+  /** Signed by the entry gateway together with a mail's envelope. */
+  envelope: 'panoramix/v1/envelope',
+  /** Hashed, under the storage key, with a record's id into the serial that its packet is posted with. */
+  postSerial: 'panoramix/v1/post-serial',
 } as const satisfies Record<string, `panoramix/v1/${string}`>;
 
 /** That many bytes from a cryptographic random number generator; tests pass recorded ones. */
