@@ -1,0 +1,192 @@
+/**
+ * What crosses beside the bytes of a mail: who sends, to whom, until when, and the mail's hash,
+ * signed by the entry gateway. Signed and read as the very bytes sent: 64 bytes of signature, then
+ * a msgpack array whose every field has one place, one type and one limit.
+ */
+import { decode, encode } from '@msgpack/msgpack';
+import { concat, equalBytes, fromHex, fromUtf8, toHex } from '../bytes.ts';
+import type { Identity } from '../crypto/keys.ts';
+import { LABELS, type Primitives } from '../crypto/primitives.ts';
+
+/** As many as an operator may configure an entry to take in one mail. */
+export const RECIPIENTS_MAX = 10_000;
+/** An address in bytes of UTF-8; RFC 5321 §4.5.3.1.3 needs 256, and SMTPUTF8 names are longer. */
+export const ADDRESS_BYTES_MAX = 1024;
+
+const VERSION = 1;
+const SIGNATURE_BYTES = 64;
+
+export interface Recipient {
+  readonly address: string;
+  /** NOTIFY of RCPT TO (RFC 3461 §4.1), such as `SUCCESS,FAILURE`; absent where none was given. */
+  readonly notify?: string;
+}
+
+export interface Envelope {
+  /** 32 hex digits. */
+  readonly messageId: string;
+  /** Peer id of the gateway that delivers: nobody else may. */
+  readonly exit: string;
+  /** Peer id of the gateway that took the mail in and signs. */
+  readonly gateway: string;
+  /** MAIL FROM without angle brackets; empty for the null sender. */
+  readonly from: string;
+  readonly recipients: readonly Recipient[];
+  readonly body: '7BIT' | '8BITMIME';
+  readonly smtputf8: boolean;
+  /** RET of MAIL FROM (RFC 3461 §4.3). */
+  readonly ret?: 'FULL' | 'HDRS';
+  /** Length of the mail's data. */
+  readonly bytes: number;
+  /** SHA-256 of the mail's data, 64 hex digits. */
+  readonly sha256: string;
+  /** When the exit gives up, in ms since 1970. */
+  readonly expiryMs: number;
+}
+
+/**
+ * The envelope, signed. The same envelope gives the same bytes.
+ * @throws RangeError where a field is none that `verifyEnvelope` would take: a bug of ours
+ */
+export function signEnvelope(
+  primitives: Primitives,
+  identity: Identity,
+  envelope: Envelope,
+): Uint8Array<ArrayBuffer> {
+  if (envelope.gateway !== identity.peerId) throw new RangeError('not our envelope to sign');
+  const text = encodeFields(envelope);
+  if (decodeFields(text) === null) throw new RangeError('envelope field out of bounds');
+  return concat(primitives.sign(identity.secret, signedText(text)), text);
+}
+
+export type EnvelopeReason = 'envelope-malformed' | 'envelope-signature';
+
+/** The envelope in `signed`, or why it is none. Who may be its gateway is for `assemble` to say. */
+export function verifyEnvelope(
+  primitives: Primitives,
+  signed: Uint8Array,
+):
+  | { readonly ok: true; readonly envelope: Envelope }
+  | { readonly ok: false; readonly reason: EnvelopeReason } {
+  const text = signed.subarray(SIGNATURE_BYTES);
+  const envelope = decodeFields(text);
+  if (envelope === null) return { ok: false, reason: 'envelope-malformed' };
+  const gateway = fromHex(envelope.gateway) as Uint8Array;
+  if (!primitives.verify(gateway, signedText(text), signed.subarray(0, SIGNATURE_BYTES))) {
+    return { ok: false, reason: 'envelope-signature' };
+  }
+  return { ok: true, envelope };
+}
+
+/**
+ * The domain of an address in lower case, non-ASCII labels as A-labels (RFC 5890); null where it
+ * has none. A quoted local part may hold an at sign, a domain never does.
+ */
+export function domainOf(address: string): string | null {
+  const at = address.lastIndexOf('@');
+  const domain = address.slice(at + 1).toLowerCase();
+  if (at < 1 || domain === '') return null;
+  if (/^[a-z0-9._-]+$/.test(domain)) return domain;
+  // URL parsing converts names (UTS 46), but reads much else into ASCII punctuation: none goes in.
+  if (!/^(?:[a-z0-9._-]|[^\0-\x7f])+$/.test(domain) || !URL.canParse(`http://${domain}`))
+    return null;
+  return new URL(`http://${domain}`).hostname;
+}
+
+function signedText(text: Uint8Array): Uint8Array {
+  return concat(fromUtf8(LABELS.envelope), text);
+}
+
+function encodeFields(envelope: Envelope): Uint8Array {
+  return encode([
+    VERSION,
+    fromHex(envelope.messageId),
+    fromHex(envelope.exit),
+    fromHex(envelope.gateway),
+    envelope.from,
+    envelope.recipients.map(({ address, notify }) => [address, notify ?? null]),
+    envelope.body,
+    envelope.smtputf8,
+    envelope.ret ?? null,
+    envelope.bytes,
+    fromHex(envelope.sha256),
+    envelope.expiryMs,
+  ]);
+}
+
+/** Null where the bytes are not exactly what `encodeFields` writes for some valid envelope. */
+function decodeFields(text: Uint8Array): Envelope | null {
+  let fields: unknown;
+  try {
+    fields = decode(text, { maxExtLength: 0, maxMapLength: 0, maxArrayLength: RECIPIENTS_MAX });
+  } catch {
+    return null;
+  }
+  if (!Array.isArray(fields) || fields.length !== 12) return null;
+  const [
+    version,
+    messageId,
+    exit,
+    gateway,
+    from,
+    recipients,
+    body,
+    smtputf8,
+    ret,
+    bytes,
+    sha256,
+    expiryMs,
+  ] = fields as readonly unknown[];
+  if (version !== VERSION || !isBytes(messageId, 16) || !isBytes(exit, 32)) return null;
+  if (!isBytes(gateway, 32) || !isBytes(sha256, 32)) return null;
+  if (from !== '' && !isAddress(from)) return null;
+  if (!Array.isArray(recipients) || recipients.length < 1) return null;
+  if (!(recipients as unknown[]).every(isRecipientPair)) return null;
+  if ((body !== '7BIT' && body !== '8BITMIME') || typeof smtputf8 !== 'boolean') return null;
+  if (ret !== null && ret !== 'FULL' && ret !== 'HDRS') return null;
+  if (!isCount(bytes) || !isCount(expiryMs) || expiryMs >= 2 ** 48) return null;
+  const envelope: Envelope = {
+    messageId: toHex(messageId),
+    exit: toHex(exit),
+    gateway: toHex(gateway),
+    from,
+    recipients: (recipients as [string, string | null][]).map(([address, notify]) =>
+      notify === null ? { address } : { address, notify },
+    ),
+    body,
+    smtputf8,
+    ...(ret === null ? {} : { ret }),
+    bytes,
+    sha256: toHex(sha256),
+    expiryMs,
+  };
+  // One envelope, one text: other spellings of the same values, and texts that are not UTF-8.
+  return equalBytes(encodeFields(envelope), text) ? envelope : null;
+}
+
+function isBytes(value: unknown, length: number): value is Uint8Array {
+  return value instanceof Uint8Array && value.length === length;
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+/** No control characters: they would end a line of the SMTP dialogue and begin another command. */
+function isAddress(value: unknown): value is string {
+  return (
+    typeof value === 'string' &&
+    // eslint-disable-next-line no-control-regex -- control characters are what is looked for
+    /^[^\0-\x1f\x7f]+$/.test(value) &&
+    fromUtf8(value).length <= ADDRESS_BYTES_MAX
+  );
+}
+
+function isRecipientPair(value: unknown): boolean {
+  if (!Array.isArray(value) || value.length !== 2) return false;
+  const [address, notify] = value as readonly unknown[];
+  return (
+    isAddress(address) &&
+    (notify === null || (typeof notify === 'string' && /^[A-Za-z,]{1,64}$/.test(notify)))
+  );
+}
