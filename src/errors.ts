@@ -15,6 +15,11 @@ interface ErrorRow {
   readonly text: string;
 }
 
+/** A row of the controller's: HTTP alone tells its reasons to anybody, SMTP never does. */
+function refusal(http: number, text: string, temporary = false): ErrorRow {
+  return { temporary, http, enhanced: '4.0', text };
+}
+
 /** Every reason that code may throw with; rows of one area stand together. */
 export const ERRORS = {
   unexpected: { temporary: true, http: 500, enhanced: '3.0', text: 'Unexpected condition' },
@@ -40,6 +45,59 @@ export const ERRORS = {
     enhanced: '4.1',
     text: 'Controller does not answer',
   },
+
+  // The controller's: what it answers over HTTP, and its client throws again (src/client).
+  'answer-malformed': refusal(502, 'Controller answers what it should not', true),
+  'path-unknown': refusal(404, 'No such path'),
+  'method-refused': refusal(405, 'Method not allowed here'),
+  'body-too-large': refusal(413, 'Request is too large'),
+  'json-malformed': refusal(400, 'Not JSON that can be signed'),
+  'request-malformed': refusal(400, 'Request has not the right shape'),
+  'query-malformed': refusal(400, 'Query has not the right shape'),
+  'signature-missing': refusal(403, 'Request is not signed'),
+  'signature-invalid': refusal(403, 'Signature does not fit'),
+  'request-stale': refusal(403, 'Request is too old, or from the future'),
+  'catalog-foreign': refusal(403, 'Request is for another controller'),
+  'key-foreign': refusal(403, 'Not the key of the one who signed'),
+  'negotiation-unknown': refusal(404, 'No such negotiation'),
+  'negotiation-done': refusal(409, 'Negotiation has ended'),
+  'negotiation-full': refusal(409, 'Negotiation takes no more contributions'),
+  'negotiations-too-many': refusal(429, 'Too many open negotiations of this key', true),
+  'contribution-malformed': refusal(400, 'Text is no contribution'),
+  'contribution-foreign': refusal(400, 'Text is for another negotiation'),
+  'contribution-expired': refusal(409, 'Text has expired'),
+  'not-a-signer': refusal(403, 'Not among the signers'),
+  'consensus-missing': refusal(403, 'Needs a consensus'),
+  'consensus-unknown': refusal(403, 'No such consensus'),
+  'consensus-mismatch': refusal(403, 'Not what was agreed'),
+  'consensus-insufficient': refusal(403, 'Not agreed by all who must agree'),
+  'consensus-expired': refusal(403, 'What was agreed has expired'),
+  'consensus-used': refusal(409, 'Consensus has been used for something else'),
+  'consensus-not-last': refusal(409, 'Something else has been agreed since'),
+  'peer-unknown': refusal(404, 'No such peer'),
+  'peer-exists': refusal(409, 'Peer exists'),
+  'peer-malformed': refusal(400, 'Peer does not fit its key'),
+  'mixnet-unknown': refusal(404, 'No mixnet, or more than one'),
+  'chain-broken': refusal(409, 'Does not name the text before it'),
+  'endpoint-unknown': refusal(404, 'No such endpoint'),
+  'endpoint-exists': refusal(409, 'Endpoint exists'),
+  'endpoint-type-unknown': refusal(400, 'No such type of endpoint'),
+  'endpoint-owners': refusal(400, 'Endpoint of this type has one owner'),
+  'endpoint-closed': refusal(409, 'Endpoint is closed'),
+  'endpoint-full': refusal(503, 'Endpoint is full', true),
+  'status-refused': refusal(409, 'Endpoint cannot change to this status'),
+  'last-message-mismatch': refusal(409, 'Not the last message'),
+  'messages-unreleased': refusal(409, 'Endpoint still holds messages'),
+  'box-refused': refusal(403, 'Box takes no messages from here'),
+  'recipient-foreign': refusal(400, 'Recipient does not own the endpoint'),
+  'sender-refused': refusal(403, 'Sender may not post here'),
+  'reader-refused': refusal(403, 'Reader does not own the endpoint'),
+  'readers-too-many': refusal(503, 'Too many readers wait', true),
+
+  // The owners': why a mixnet was not agreed on (src/client/agree.ts, src/wizard).
+  'agreement-refused': refusal(409, 'A party does not sign what was composed'),
+  'agreement-foreign': refusal(409, 'Others agreed on something that we did not sign'),
+  'invitation-invalid': refusal(403, 'Invitation is not one of ours'),
 } as const satisfies Record<string, ErrorRow>;
 
 export type ErrorCode = keyof typeof ERRORS;

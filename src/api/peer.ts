@@ -1,0 +1,146 @@
+/**
+ * Peers (D4.2 §6.3, design §7). Without owners: somebody's signing key. With owners, combined: a
+ * founding text whose hash is the id, and a log of later changes. A combined peer that runs a mixnet
+ * also has snapshots; what its texts say is the business of src/mixnet, here is how they chain.
+ */
+import { z } from 'zod';
+import type { Primitives } from '../crypto/primitives.ts';
+import { canonicalText, parseStrict } from './canonical.ts';
+import { SIGNERS_MAX } from './contribution.ts';
+import { hex64, isSortedSet, peerId, timestamp, title } from './fields.ts';
+import { consensusRecord } from './negotiation.ts';
+import { hashText } from './signed.ts';
+
+/** `key_type` of an Ed25519 signing key: its number in RFC 9580 §9.1. */
+export const KEY_TYPE_ED25519 = 27;
+/** `key_type` of a combined peer: its key is its founding text. */
+export const KEY_TYPE_COMBINED = 0;
+
+const owners = z
+  .array(z.strictObject({ owner_key_id: hex64 }))
+  .max(SIGNERS_MAX)
+  .refine((list) => isSortedSet(list.map((owner) => owner.owner_key_id)), 'not sorted');
+
+/** `data` of `POST /peers`. */
+export const peerCreate = z.strictObject({
+  key_id: peerId,
+  /** The public key in hex, or the founding text. */
+  key_data: z.string().max(64 * 1024),
+  key_type: z.union([z.literal(KEY_TYPE_ED25519), z.literal(KEY_TYPE_COMBINED)]),
+  /** Combined peers: canonical text of `{backend, params}`. */
+  key_type_params: z.string().max(4096).default(''),
+  name: title,
+  status: z.literal('READY'),
+  /** Sorted by key. */
+  owners: owners.default([]),
+});
+export type PeerCreate = z.input<typeof peerCreate>;
+
+/** One line of `consensus_logs`: which consensus brought which status. */
+export const consensusLog = z.object({
+  timestamp,
+  status: z.string(),
+  consensus_id: hex64,
+});
+export type ConsensusLog = z.output<typeof consensusLog>;
+
+/** `data` of `GET /peers/ID`. `consensus_logs` holds the founding and the log, not the snapshots. */
+export const peerData = z.object({
+  key_id: peerId,
+  key_data: z.string(),
+  key_type: z.number(),
+  key_type_params: z.string(),
+  name: z.string(),
+  status: z.string(),
+  owners: z.array(z.object({ owner_key_id: hex64 })),
+  consensus_logs: z.array(consensusLog),
+});
+export type PeerData = z.output<typeof peerData>;
+
+/** Who must sign later changes: every owner, or m of the n owners. */
+export const rule = z.union([
+  z.literal('all'),
+  z.strictObject({ m: z.int().min(1), n: z.int().min(1) }).refine(({ m, n }) => m <= n),
+]);
+export type Rule = z.output<typeof rule>;
+
+/** Founding text of a combined peer, parsed; `params` belong to the backend. */
+export const foundingTerms = z
+  .strictObject({
+    name: title.min(1),
+    backend: z.string().min(1).max(32),
+    params: z.record(z.string(), z.unknown()),
+    owners: z.array(hex64).min(1).max(SIGNERS_MAX).refine(isSortedSet, 'not sorted'),
+    rule,
+  })
+  .refine(
+    (terms) => terms.rule === 'all' || terms.rule.n === terms.owners.length,
+    'rule of others',
+  );
+export type FoundingTerms = z.output<typeof foundingTerms>;
+
+/** Signatures that a change needs of `owners` owners. */
+export function signaturesNeeded(of: Rule, ownerCount: number): number {
+  return of === 'all' ? ownerCount : of.m;
+}
+
+/** Reads a founding text; null where it is none or not canonical. */
+export function parseFounding(text: string): FoundingTerms | null {
+  const parsed = parseStrict(text);
+  if (!parsed.ok || canonicalText(parsed.value) !== text) return null;
+  const terms = foundingTerms.safeParse(parsed.value);
+  return terms.success ? terms.data : null;
+}
+
+/** `data` with which a peer without owners registers itself. */
+export function singlePeer(keyData: string, name: string): Required<PeerCreate> {
+  return {
+    key_id: keyData,
+    key_data: keyData,
+    key_type: KEY_TYPE_ED25519,
+    key_type_params: '',
+    name,
+    status: 'READY',
+    owners: [],
+  };
+}
+
+/** `data` with which the owners of a founding text create their peer. */
+export function combinedPeer(primitives: Primitives, terms: FoundingTerms): Required<PeerCreate> {
+  const foundingText = canonicalText(terms);
+  return {
+    key_id: hashText(primitives, foundingText),
+    key_data: foundingText,
+    key_type: KEY_TYPE_COMBINED,
+    key_type_params: canonicalText({ backend: terms.backend, params: terms.params }),
+    name: terms.name,
+    status: 'READY',
+    owners: terms.owners.map((owner) => ({ owner_key_id: owner })),
+  };
+}
+
+/**
+ * `data` of `PATCH /peers/ID`: exactly one of `log` and `snapshot`. Each chain names in `previous`
+ * the SHA-256 of the consensus text before it, the first the peer id; `info.on_last_consensus_id` is
+ * the consensus id of that text, the first the founding's.
+ */
+export const peerUpdate = z
+  .strictObject({
+    peer_id: peerId,
+    log: z.looseObject({ previous: hex64 }).optional(),
+    snapshot: z
+      .looseObject({ previous: hex64, number: z.int().min(1), log_head: hex64 })
+      .optional(),
+  })
+  .refine((data) => (data.log === undefined) !== (data.snapshot === undefined), 'one of two');
+export type PeerUpdate = z.output<typeof peerUpdate>;
+
+/** `<mix-net URL>nodes.json`, unverified: the whole chain from the founding on (design §8). */
+export const nodesJson = z.object({
+  mixnet: peerId,
+  founding: consensusRecord,
+  log: z.array(consensusRecord),
+  /** Null until the first one is agreed. */
+  snapshot: consensusRecord.nullable(),
+});
+export type NodesJson = z.output<typeof nodesJson>;

@@ -1,0 +1,389 @@
+/**
+ * A controller as its peers see it: the REST contract of D4.2 §6 as methods, signed as design §7 says.
+ * Nothing that it answers is believed beyond its shape; records are checked by who needs them
+ * (`verifyConsensus`, `verifyNodes`).
+ */
+import { z } from 'zod';
+import {
+  acceptedText,
+  contributionData,
+  type ContributionData,
+  parseContributionText,
+} from '../api/contribution.ts';
+import {
+  endpointData,
+  type EndpointCreate,
+  type EndpointData,
+  type EndpointUpdate,
+} from '../api/endpoint.ts';
+import { signRead } from '../api/http-signature.ts';
+import { messageData } from '../api/message.ts';
+import { negotiationData, type NegotiationData } from '../api/negotiation.ts';
+import { peerData, singlePeer, type PeerCreate, type PeerData } from '../api/peer.ts';
+import {
+  catalogUrlOf,
+  type RequestBody,
+  type RequestInfo,
+  signRequest,
+  signText,
+} from '../api/signed.ts';
+import type { Identity } from '../crypto/keys.ts';
+import type { Primitives } from '../crypto/primitives.ts';
+import { PanoramixError, type ErrorCode } from '../errors.ts';
+import { exchange } from './http.ts';
+
+const TIMEOUT_MS_DEFAULT = 15_000;
+
+/** A message out of a box. */
+export interface InboxMessage {
+  readonly id: number;
+  readonly sender: string;
+  readonly recipient: string;
+  readonly text: string;
+  readonly serial: string;
+  readonly messageHash: string;
+}
+
+/** What a client needs to know. */
+export interface ControllerClientOptions {
+  /** `http://127.0.0.1:8000`, with or without `/panoramix`. */
+  readonly url: string;
+  /** Where requests travel, where that differs from the controller's catalog URL (a tunnel, a test). */
+  readonly address?: string;
+  readonly identity: Identity;
+  readonly primitives: Primitives;
+  readonly now?: () => number;
+  /** For one exchange; a long poll has its `waitMs` on top. Default 15 s. */
+  readonly timeoutMs?: number;
+}
+
+/** By which decision a change is made, and after which one. */
+export interface Decision {
+  readonly consensusId: string;
+  readonly part?: number;
+  readonly onLastConsensusId: string;
+}
+
+/** One controller, seen by one peer. All methods throw PanoramixError with the controller's reason. */
+export class ControllerClient {
+  /** The controller's catalog URL, in one spelling. */
+  readonly url: string;
+  readonly #base: string;
+  readonly #identity: Identity;
+  readonly #primitives: Primitives;
+  readonly #now: () => number;
+  readonly #timeoutMs: number;
+
+  constructor(options: ControllerClientOptions) {
+    this.url = catalogUrlOf(options.url);
+    this.#base = options.address === undefined ? this.url : catalogUrlOf(options.address);
+    this.#identity = options.identity;
+    this.#primitives = options.primitives;
+    this.#now = options.now ?? Date.now;
+    this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS_DEFAULT;
+  }
+
+  /** Registers the own key as a peer without owners. Harmless where it is registered already. */
+  async registerPeer(name: string): Promise<void> {
+    const { peerId } = this.#identity;
+    if ((await this.getPeer(peerId)) !== null) return;
+    const data = singlePeer(peerId, name);
+    const consensus = await this.decideAlone({
+      data,
+      info: { resource: 'peer', operation: 'create' },
+    });
+    try {
+      await this.createPeer(data, consensus);
+    } catch (error) {
+      // Another run of ours came first: the peer is the key, whatever its name.
+      if (!hasCode(error, 'peer-exists')) throw error;
+    }
+  }
+
+  /** Creates a peer that its stakeholders have agreed on (D4.2 §6.3.1). */
+  async createPeer(data: PeerCreate, consensusId: string): Promise<PeerData> {
+    const info = { resource: 'peer', operation: 'create' };
+    const answer = await this.#send('POST', 'peers', { data, info, ...by(consensusId) });
+    return read(wrapped(peerData), answer).data;
+  }
+
+  /** Null where there is no such peer. */
+  async getPeer(peerId: string): Promise<PeerData | null> {
+    const answer = await this.#find(`peers/${encodeURIComponent(peerId)}`, 'peer-unknown');
+    return answer === null ? null : read(wrapped(peerData), answer).data;
+  }
+
+  /** Peers of the controller; a filter compares fields, such as `{ status: 'READY' }`. */
+  async listPeers(filter: Readonly<Record<string, string>> = {}): Promise<PeerData[]> {
+    return read(listOf(peerData), await this.#get('peers', filter)).map((item) => item.data);
+  }
+
+  /**
+   * Adds what the owners of a combined peer have agreed on: `data.log` or `data.snapshot` (peer.ts).
+   * The agreed `info` was `{resource: 'peer', operation: 'partial_update', on_last_consensus_id}`.
+   */
+  async updatePeer(peerId: string, data: unknown, decision: Decision): Promise<PeerData> {
+    const body = change('peer', data, decision);
+    const answer = await this.#send('PATCH', `peers/${encodeURIComponent(peerId)}`, body);
+    return read(wrapped(peerData), answer).data;
+  }
+
+  /** Opens a negotiation; its id is a secret to be shared with those who are to take part. */
+  async createNegotiation(): Promise<string> {
+    const info = { resource: 'negotiation', operation: 'create' };
+    const answer = await this.#send('POST', 'negotiations', { data: {}, info });
+    return read(wrapped(negotiationData), answer).data.id;
+  }
+
+  /** By negotiation id or by consensus id; null where there is none. Check with `verifyConsensus`. */
+  async getNegotiation(id: string): Promise<NegotiationData | null> {
+    const path = `negotiations/${encodeURIComponent(id)}`;
+    const answer = await this.#find(path, 'negotiation-unknown');
+    return answer === null ? null : read(wrapped(negotiationData), answer).data;
+  }
+
+  /** Signs a text (`contributionText`, `acceptedText`) and puts it into a negotiation. */
+  async contribute(negotiationId: string, text: string): Promise<ContributionData> {
+    const signature = signText(this.#primitives, this.#identity, text);
+    const answer = await this.#send('POST', 'contributions', {
+      data: { negotiation_id: negotiationId, text, signature },
+      info: { resource: 'contribution', operation: 'create' },
+    });
+    return read(wrapped(contributionData), answer).data;
+  }
+
+  /** All contributions, oldest first. Once the negotiation has ended only its contributors read them. */
+  async listContributions(negotiationId: string): Promise<ContributionData[]> {
+    const answer = await this.#signed('GET', 'contributions', { negotiation_id: negotiationId });
+    return read(listOf(contributionData), answer).map((item) => item.data);
+  }
+
+  /**
+   * Records a decision of this peer alone as a consensus (D4.2 §6.2.3, note) and gives its id.
+   * `data` and `info` are those of the request that is to follow.
+   */
+  async decideAlone(body: { readonly data: unknown; readonly info: unknown }): Promise<string> {
+    const { peerId } = this.#identity;
+    const negotiationId = await this.createNegotiation();
+    const proposal = {
+      data: body.data,
+      info: body.info,
+      meta: {
+        accept: true,
+        signers: [peerId],
+        negotiation_id: negotiationId,
+        round: 0,
+        time: new Date(this.#now()).toISOString(),
+      },
+    };
+    await this.contribute(negotiationId, acceptedText(this.#primitives, proposal, [peerId]));
+    const ended = await this.getNegotiation(negotiationId);
+    if (ended?.status === 'DONE' && parseContributionText(ended.text) !== null) {
+      return ended.consensus;
+    }
+    throw new PanoramixError('answer-malformed', 'a negotiation of one did not end');
+  }
+
+  /** Opens an endpoint that its peer's owners have agreed on (D4.2 §6.4.1). */
+  async createEndpoint(data: EndpointCreate, consensusId: string): Promise<EndpointData> {
+    const info = { resource: 'endpoint', operation: 'create' };
+    const answer = await this.#send('POST', 'endpoints', { data, info, ...by(consensusId) });
+    return read(wrapped(endpointData), answer).data;
+  }
+
+  /** Changes an endpoint's status (D4.2 §6.4.2). The agreed `info` was as in `updatePeer`. */
+  async updateEndpoint(data: EndpointUpdate, decision: Decision): Promise<EndpointData> {
+    const body = change('endpoint', data, decision);
+    const answer = await this.#send('PATCH', `endpoints/${data.endpoint_id}`, body);
+    return read(wrapped(endpointData), answer).data;
+  }
+
+  /** Null where there is no such endpoint. Its owners also see hash and last id while it is open. */
+  async getEndpoint(endpointId: string): Promise<EndpointData | null> {
+    const path = `endpoints/${encodeURIComponent(endpointId)}`;
+    const answer = await orNull('endpoint-unknown', this.#signed('GET', path, {}));
+    return answer === null ? null : read(wrapped(endpointData), answer).data;
+  }
+
+  /** Endpoints of the controller; a filter compares fields, such as `{ peer_id, status: 'OPEN' }`. */
+  async listEndpoints(filter: Readonly<Record<string, string>> = {}): Promise<EndpointData[]> {
+    return read(listOf(endpointData), await this.#get('endpoints', filter)).map(
+      (item) => item.data,
+    );
+  }
+
+  /**
+   * Posts a message. Returns once it is durable, also when it was posted before.
+   * @param message.serial 32 hex digits, random, the same in every repeat
+   */
+  async postMessage(message: {
+    readonly endpointId: string;
+    readonly recipient: string;
+    readonly text: string;
+    readonly serial: string;
+    readonly box?: 'INBOX';
+    readonly signal?: AbortSignal;
+  }): Promise<void> {
+    const data = {
+      endpoint_id: message.endpointId,
+      box: message.box ?? 'INBOX',
+      sender: this.#identity.peerId,
+      recipient: message.recipient,
+      text: message.text,
+      serial: message.serial,
+    };
+    const info = { resource: 'message', operation: 'create' };
+    await this.#send('POST', 'messages', { data, info }, message.signal);
+  }
+
+  /**
+   * Messages of a box in the order of ids, as one of its readers.
+   * @param query.waitMs long poll: waits so long for the first message; an empty list after it
+   */
+  async listMessages(query: {
+    readonly endpointId: string;
+    readonly box: 'INBOX' | 'ACCEPTED' | 'PROCESSBOX' | 'OUTBOX';
+    readonly after?: number;
+    readonly limit?: number;
+    readonly waitMs?: number;
+    readonly signal?: AbortSignal;
+  }): Promise<InboxMessage[]> {
+    const parameters = numbers({ after: query.after, limit: query.limit, wait: query.waitMs });
+    const answer = await this.#signed(
+      'GET',
+      'messages',
+      { endpoint_id: query.endpointId, box: query.box, ...parameters },
+      { waitMs: query.waitMs ?? 0, signal: query.signal },
+    );
+    return read(listOf(messageData), answer).map(({ data }) => ({
+      id: data.id,
+      sender: data.sender,
+      recipient: data.recipient,
+      text: data.text,
+      serial: data.serial,
+      messageHash: data.message_hash,
+    }));
+  }
+
+  /** Tells the controller that messages up to an id are safe here and need not be kept there. */
+  async releaseMessages(query: {
+    readonly endpointId: string;
+    readonly box: 'INBOX';
+    readonly upTo: number;
+  }): Promise<void> {
+    const { endpointId, box, upTo } = query;
+    const parameters = { endpoint_id: endpointId, box, up_to: String(upTo) };
+    await this.#signed('DELETE', 'messages', parameters);
+  }
+
+  /** A mixnet's nodes.json as parsed JSON, unverified. */
+  async getNodes(mixnetId: string): Promise<unknown> {
+    return await this.#get(`peers/${encodeURIComponent(mixnetId)}/nodes.json`, {});
+  }
+
+  async #send(
+    method: 'POST' | 'PATCH',
+    path: string,
+    body: RequestBody,
+    signal?: AbortSignal,
+  ): Promise<unknown> {
+    const context = { nowMs: this.#now(), catalogUrl: this.url };
+    const request = signRequest(this.#primitives, this.#identity, body, context);
+    return await exchange({
+      url: this.#at(path, {}),
+      method,
+      body: JSON.stringify(request),
+      timeoutMs: this.#timeoutMs,
+      signal,
+    });
+  }
+
+  async #get(path: string, query: Readonly<Record<string, string>>): Promise<unknown> {
+    return await exchange({
+      url: this.#at(path, query),
+      method: 'GET',
+      timeoutMs: this.#timeoutMs,
+    });
+  }
+
+  async #find(path: string, unknown: ErrorCode): Promise<unknown> {
+    return await orNull(unknown, this.#get(path, {}));
+  }
+
+  /** A request without a body, signed by HTTP Message Signatures (RFC 9421). */
+  async #signed(
+    method: 'GET' | 'DELETE',
+    path: string,
+    query: Readonly<Record<string, string>>,
+    waiting: { readonly waitMs: number; readonly signal?: AbortSignal | undefined } = { waitMs: 0 },
+  ): Promise<unknown> {
+    const url = this.#at(path, query);
+    const target = { method, path: url.pathname, query: url.search === '' ? '?' : url.search };
+    const context = { nowMs: this.#now(), catalogUrl: this.url };
+    const fields = signRead(this.#primitives, this.#identity, target, context);
+    return await exchange({
+      url,
+      method,
+      headers: { 'signature-input': fields.signatureInput, signature: fields.signature },
+      timeoutMs: this.#timeoutMs + waiting.waitMs,
+      signal: waiting.signal,
+    });
+  }
+
+  #at(path: string, query: Readonly<Record<string, string>>): URL {
+    const url = new URL(`${this.#base}panoramix/${path}`);
+    url.search = new URLSearchParams(query).toString();
+    return url;
+  }
+}
+
+function by(consensusId: string, part?: number): Pick<RequestBody, 'by_consensus'> {
+  return {
+    by_consensus: {
+      consensus_id: consensusId,
+      consensus_type: 'structural',
+      ...(part !== undefined && { consensus_part: part }),
+    },
+  };
+}
+
+function change(resource: string, data: unknown, decision: Decision): RequestBody {
+  const info: RequestInfo = {
+    resource,
+    operation: 'partial_update',
+    on_last_consensus_id: decision.onLastConsensusId,
+  };
+  return { data, info, ...by(decision.consensusId, decision.part) };
+}
+
+function wrapped<T extends z.ZodType>(data: T) {
+  return z.object({ data });
+}
+
+function listOf<T extends z.ZodType>(data: T) {
+  return z.array(z.object({ data }));
+}
+
+function read<T extends z.ZodType>(schema: T, answer: unknown): z.output<T> {
+  const parsed = schema.safeParse(answer);
+  if (parsed.success) return parsed.data;
+  throw new PanoramixError('answer-malformed', 'the answer has not the right shape', parsed.error);
+}
+
+function numbers(values: Readonly<Record<string, number | undefined>>): Record<string, string> {
+  const given = Object.entries(values).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(given.map(([name, value]) => [name, String(value)]));
+}
+
+async function orNull(code: ErrorCode, answer: Promise<unknown>): Promise<unknown> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (hasCode(error, code)) return null;
+    throw error;
+  }
+}
+
+function hasCode(error: unknown, code: ErrorCode): boolean {
+  return error instanceof PanoramixError && error.code === code;
+}

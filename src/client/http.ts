@@ -1,0 +1,83 @@
+/**
+ * How the client speaks HTTP: fetch alone, so that it runs in a browser; a time limit and a size limit
+ * on everything, since a controller may be hostile; problem documents become errors with their reason.
+ */
+import { parseStrict } from '../api/canonical.ts';
+import { reasonOf } from '../api/problem.ts';
+import { concat } from '../bytes.ts';
+import { PanoramixError } from '../errors.ts';
+
+/** Longest answer read: a full page of messages is about 11 MB, a large nodes.json less. */
+const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
+
+/** One exchange. */
+export interface Exchange {
+  readonly url: URL;
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  /** From the request to the end of its answer. */
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * The JSON of a successful answer; null where it is empty.
+ * Throws PanoramixError: the reason of a problem document, `controller-unreachable` where there is no
+ * answer in time (also when `signal` aborts), `answer-malformed` for what no controller of ours says.
+ */
+export async function exchange(request: Exchange): Promise<unknown> {
+  const { url, method } = request;
+  const what = `${method} ${url.pathname}`;
+  const limit = AbortSignal.timeout(request.timeoutMs);
+  const signal = request.signal === undefined ? limit : AbortSignal.any([limit, request.signal]);
+  let status: number;
+  let bytes: Uint8Array | null;
+  try {
+    const answer = await fetch(url, {
+      method,
+      signal,
+      headers: request.body === undefined ? {} : { 'content-type': 'application/json' },
+      // A redirect would send what is signed for one controller to another.
+      redirect: 'error',
+      credentials: 'omit',
+      cache: 'no-store',
+      ...(request.headers && { headers: request.headers }),
+      ...(request.body !== undefined && { body: request.body }),
+    });
+    status = answer.status;
+    bytes = await readLimited(answer);
+  } catch (error) {
+    throw new PanoramixError('controller-unreachable', `${what}: no answer`, error);
+  }
+  if (bytes === null) throw new PanoramixError('answer-malformed', `${what}: answer too long`);
+  if (status === 204 || (bytes.length === 0 && status < 300)) return null;
+  const json = parseStrict(bytes);
+  if (status >= 200 && status < 300) {
+    if (json.ok) return json.value;
+    throw new PanoramixError('answer-malformed', `${what}: ${json.reason}`);
+  }
+  const reason = json.ok ? reasonOf(json.value) : null;
+  if (reason !== null) throw new PanoramixError(reason, `${what}: ${status}`);
+  // A proxy in between, or a controller that fails: like one that does not answer.
+  const code = status >= 500 ? 'controller-unreachable' : 'answer-malformed';
+  throw new PanoramixError(code, `${what}: status ${status} without a reason`);
+}
+
+/** The whole body, or null where it is longer than we read. */
+async function readLimited(answer: Response): Promise<Uint8Array | null> {
+  if (answer.body === null) return new Uint8Array(0);
+  const parts: Uint8Array[] = [];
+  let total = 0;
+  const reader = answer.body.getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return concat(...parts);
+    total += value.length;
+    if (total > ANSWER_BYTES_MAX) {
+      await reader.cancel();
+      return null;
+    }
+    parts.push(value);
+  }
+}
