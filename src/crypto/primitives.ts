@@ -18,6 +18,13 @@ export const LABELS = {
   envelope: 'panoramix/v1/envelope',
   /** Hashed, under the storage key, with a record's id into the serial that its packet is posted with. */
   postSerial: 'panoramix/v1/post-serial',
+  /** Hashed, under the gateway's id key, with queue id, content and recipients into a mail's message id. */
+  mailId: 'panoramix/v1/mail-id',
+  /** Hashed, under the same key, with queue id, content and one recipient: what has been re-injected. */
+  passedId: 'panoramix/v1/passed-id',
+  /** Hashed under an exit's return key: the tag of a return address, and the key that hides its message id. */
+  returnTag: 'panoramix/v1/return-tag',
+  returnKey: 'panoramix/v1/return-key',
 } as const satisfies Record<string, `panoramix/v1/${string}`>;
 
 /** That many bytes from a cryptographic random number generator; tests pass recorded ones. */
