@@ -46,6 +46,13 @@ export const ERRORS = {
     text: 'Controller does not answer',
   },
 
+  'listen-failed': {
+    temporary: true,
+    http: 500,
+    enhanced: '3.0',
+    text: 'Address cannot be listened on',
+  },
+
   // The controller's: what it answers over HTTP, and its client throws again (src/client).
   'answer-malformed': refusal(502, 'Controller answers what it should not', true),
   'path-unknown': refusal(404, 'No such path'),
