@@ -1,0 +1,87 @@
+/**
+ * The two kinds of connection to Redis, and the edge where their errors become ours.
+ * Commands fail fast, so that a mail is answered 451 within seconds; workers wait for Redis to return.
+ */
+import { Redis } from 'ioredis';
+import type { RedisOptions } from 'ioredis';
+
+import { PanoramixError } from '../errors.ts';
+
+/** A command that takes longer is given up; what it did is then unknown. */
+const COMMAND_TIMEOUT_MS = 5_000;
+const CONNECT_TIMEOUT_MS = 5_000;
+/** Longest pause between two attempts to connect: a restarted server is found again within it. */
+const RECONNECT_MS_MAX = 1_000;
+
+/** Where a Redis server listens: a unix socket, or a URL as in `REDIS_URL`. */
+export type RedisAddress = { readonly socket: string } | { readonly url: string };
+
+/**
+ * A client for commands and for adding jobs. Without a connection it throws at once, and a command
+ * that was under way when the connection broke is reported, never sent a second time unseen.
+ */
+export function createCommandClient(address: RedisAddress, name: string): Redis {
+  return create(address, {
+    connectionName: name,
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 0,
+    commandTimeout: COMMAND_TIMEOUT_MS,
+  });
+}
+
+/** A client for BullMQ workers: it waits as long as it takes, without a limit on blocking commands. */
+export function createWorkerClient(address: RedisAddress, name: string): Redis {
+  return create(address, { connectionName: name, maxRetriesPerRequest: null });
+}
+
+/** A client for one look at a server: no reconnecting, no waiting for it to have loaded its data. */
+export function createProbe(address: RedisAddress): Redis {
+  return create(address, {
+    connectionName: 'panoramix:probe',
+    retryStrategy: () => null,
+    enableReadyCheck: false,
+    maxRetriesPerRequest: 0,
+    commandTimeout: COMMAND_TIMEOUT_MS,
+  });
+}
+
+function create(address: RedisAddress, options: RedisOptions): Redis {
+  const all: RedisOptions & { replyMapping: 'legacy' } = {
+    lazyConnect: true,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    retryStrategy: (attempts) => Math.min(25 * 2 ** Math.min(attempts, 10), RECONNECT_MS_MAX),
+    disableClientInfo: true,
+    ...options,
+    // Replies of one shape, whichever protocol the server speaks; BullMQ expects this one.
+    replyMapping: 'legacy',
+  };
+  const redis = 'url' in address ? new Redis(address.url, all) : new Redis(address.socket, all);
+  // Without a listener a lost connection would end the process; every command reports it anyway.
+  redis.on('error', () => undefined);
+  return redis;
+}
+
+/**
+ * Runs an operation on Redis; what it throws becomes a `PanoramixError`: `redis-unavailable` where
+ * the server or the connection is at fault, `storage-pressure` where memory is used up.
+ * After `redis-unavailable` a write may or may not have happened.
+ */
+export async function guarded<T>(doing: string, operation: () => Promise<T>): Promise<T> {
+  try {
+    return await operation();
+  } catch (thrown) {
+    throw redisError(doing, thrown);
+  }
+}
+
+/** The `PanoramixError` for what ioredis or BullMQ threw. */
+export function redisError(doing: string, thrown: unknown): PanoramixError {
+  if (thrown instanceof PanoramixError) return thrown;
+  const text = thrown instanceof Error ? thrown.message : String(thrown);
+  if (text.includes('OOM command not allowed')) {
+    return new PanoramixError('storage-pressure', `${doing}: Redis has no memory left`, thrown);
+  }
+  const ours = /\b(ERR|WRONGTYPE|NOSCRIPT)\b/.test(text) && !text.includes('max number of clients');
+  if (ours) return new PanoramixError('unexpected', `${doing}: ${text}`, thrown);
+  return new PanoramixError('redis-unavailable', `${doing}: ${text}`, thrown);
+}

@@ -1,0 +1,228 @@
+/**
+ * The store that a program opens: a private redis-server of its data directory, watched and restarted,
+ * or the Redis of `REDIS_URL` after a look at its settings; with the clients, and the back-pressure.
+ */
+import { randomUUID } from 'node:crypto';
+import { rm, rmdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+import type { Redis } from 'ioredis';
+
+import { PanoramixError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { createCommandClient, createWorkerClient, guarded } from './clients.ts';
+import type { RedisAddress } from './clients.ts';
+import { requireDurable } from './durability.ts';
+import { pressureOf, readFullness } from './pressure.ts';
+import type { Pressure } from './pressure.ts';
+import { applySettings, ensureServer, findServer, privatePaths } from './private-server.ts';
+import type { PrivatePaths } from './private-server.ts';
+import { watchServer } from './watch.ts';
+
+/** One hash tag for every key of a node: scripts and transactions stay possible anywhere. */
+export const PREFIX = '{panoramix}';
+
+/** What the private server may use; a 10 MB mail is about 11 MB here until it has left. */
+export const MAX_MEMORY_BYTES_DEFAULT = 1024 ** 3;
+
+const SAMPLE_MS = 1_000;
+const CONNECTION_NAME = 'panoramix';
+
+/** An open store. */
+export interface Store {
+  /** For commands: fails at once while Redis is away. Wrap its use in `guarded`. */
+  readonly redis: Redis;
+  readonly prefix: typeof PREFIX;
+  /** True where the private server is ours, false with REDIS_URL. */
+  readonly isPrivate: boolean;
+  readonly log: Log;
+  /** For BullMQ: `producer` is `redis`; `worker` is one that waits, shared by all workers. */
+  connection(kind: 'producer' | 'worker'): Redis;
+  /** What may go on, as of at most a second ago; `entry-closed` while Redis is away. */
+  pressure(): Pressure;
+  /** Runs before the connections close, in reverse order: for workers and queues. */
+  beforeClose(close: () => Promise<void>): void;
+  /** Ends connections, and the private server too where this was the last program that used it. */
+  close(): Promise<void>;
+}
+
+/** How to open a store. */
+export interface StoreOptions {
+  /** `REDIS_URL`; without it the private server of the data directory is used. */
+  readonly url?: string | undefined;
+  readonly dataDir: string;
+  readonly log: Log;
+  /** For the private server; with a URL, the server's own limit counts. */
+  readonly maxMemoryBytes?: number | undefined;
+  /** The program, as `CLIENT LIST` shows it. */
+  readonly name?: string | undefined;
+}
+
+/**
+ * Opens the store, and starts the private server where none runs.
+ * @throws PanoramixError `redis-unsafe` where the server at `url` would lose mail (the message holds
+ * the fix), `redis-unavailable` where there is none
+ */
+export async function openStore(options: StoreOptions): Promise<Store> {
+  if (options.url !== undefined) return await openUrl(options, options.url);
+  const maxMemoryBytes = options.maxMemoryBytes ?? MAX_MEMORY_BYTES_DEFAULT;
+  const paths = await privatePaths(options.dataDir);
+  const { socket, started } = await ensureServer(paths, maxMemoryBytes);
+  if (!started) await applySettings(socket, maxMemoryBytes);
+  options.log.info({ started, dir: paths.dir }, started ? 'Redis started' : 'Redis adopted');
+  const store = new OpenStore({ socket }, options, paths);
+  await store.connect();
+  store.watch(paths, socket, maxMemoryBytes);
+  return store;
+}
+
+/**
+ * Connects to the store of a program that runs, for `status` and its like. Never starts a server and
+ * never ends one.
+ * @throws PanoramixError `redis-unavailable` where no server answers
+ */
+export async function connectStore(options: StoreOptions): Promise<Store> {
+  if (options.url !== undefined) return await openUrl(options, options.url);
+  const paths = await privatePaths(options.dataDir);
+  const socket = await findServer(paths);
+  if (socket === null) {
+    throw new PanoramixError(
+      'redis-unavailable',
+      `no program runs on ${options.dataDir}: nothing answers at the path in ${paths.note}`,
+    );
+  }
+  const store = new OpenStore({ socket }, options, paths, 'visitor');
+  await store.connect();
+  return store;
+}
+
+async function openUrl(options: StoreOptions, url: string): Promise<Store> {
+  const store = new OpenStore({ url }, options, null);
+  await store.connect();
+  try {
+    await requireDurable(store.redis);
+  } catch (thrown) {
+    await store.close();
+    throw thrown;
+  }
+  return store;
+}
+
+class OpenStore implements Store {
+  readonly redis: Redis;
+  readonly prefix = PREFIX;
+  readonly isPrivate: boolean;
+  readonly log: Log;
+  readonly #address: RedisAddress;
+  readonly #paths: PrivatePaths | null;
+  readonly #name: string;
+  readonly #isVisitor: boolean;
+  #worker: Redis | null = null;
+  #pressure: Pressure = 'entry-closed';
+  #sampling: NodeJS.Timeout | null = null;
+  #stopWatching: (() => Promise<void>) | null = null;
+  #closing: Promise<void> | null = null;
+  readonly #beforeClose: (() => Promise<void>)[] = [];
+
+  constructor(
+    address: RedisAddress,
+    options: StoreOptions,
+    paths: PrivatePaths | null,
+    role: 'program' | 'visitor' = 'program',
+  ) {
+    this.#address = address;
+    this.#paths = paths;
+    this.#isVisitor = role === 'visitor';
+    // One process may open several: each must know its own connections from the others'.
+    const own = [process.pid, (options.name ?? 'unnamed').replaceAll(/\W/g, '-'), randomUUID()];
+    this.#name = [CONNECTION_NAME, role, ...own].join(':');
+    this.isPrivate = paths !== null;
+    this.log = options.log;
+    this.redis = createCommandClient(address, this.#name);
+  }
+
+  async connect(): Promise<void> {
+    await guarded('connect to Redis', async () => await this.redis.connect()).catch((thrown) => {
+      this.redis.disconnect();
+      throw thrown;
+    });
+    await this.#sample();
+    this.#sampling = setInterval(() => void this.#sample(), SAMPLE_MS).unref();
+  }
+
+  watch(paths: PrivatePaths, socket: string, maxMemoryBytes: number): void {
+    this.#stopWatching = watchServer({
+      redis: this.redis,
+      paths,
+      socket,
+      maxMemoryBytes,
+      log: this.log,
+    });
+  }
+
+  connection(kind: 'producer' | 'worker'): Redis {
+    if (kind === 'producer') return this.redis;
+    this.#worker ??= createWorkerClient(this.#address, this.#name);
+    return this.#worker;
+  }
+
+  pressure(): Pressure {
+    return this.redis.status === 'ready' ? this.#pressure : 'entry-closed';
+  }
+
+  beforeClose(close: () => Promise<void>): void {
+    this.#beforeClose.push(close);
+  }
+
+  async close(): Promise<void> {
+    this.#closing ??= this.#close();
+    await this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    for (const close of this.#beforeClose.toReversed()) {
+      await close().catch((thrown: unknown) => {
+        this.log.warn({ error: String(thrown) }, 'Part of the store did not close');
+      });
+    }
+    if (this.#sampling !== null) clearInterval(this.#sampling);
+    await this.#stopWatching?.();
+    this.#worker?.disconnect();
+    if (this.#paths !== null && !this.#isVisitor) await this.#endServerIfLast();
+    this.redis.disconnect();
+  }
+
+  /**
+   * The last program out ends the server. NOSAVE, because the append-only file already holds every
+   * acknowledged write, fsynced, and a snapshot would only be a second copy to keep and to delete.
+   * A program that comes at this very moment sees its server leave and starts it again.
+   */
+  async #endServerIfLast(): Promise<void> {
+    try {
+      const clients = String(await this.redis.client('LIST'));
+      const others = clients
+        .split('\n')
+        .map((line) => / name=(\S*)/.exec(line)?.[1] ?? '')
+        .filter((name) => name.startsWith(`${CONNECTION_NAME}:program:`) && name !== this.#name);
+      if (others.length > 0) return;
+      await this.redis.shutdown('NOSAVE').catch(() => undefined);
+      const { socket } = this.#address as { readonly socket: string };
+      await rm(socket, { force: true });
+      await rmdir(dirname(socket)).catch(() => undefined);
+    } catch {
+      // It was away already; whoever comes next starts it from its file.
+    }
+  }
+
+  async #sample(): Promise<void> {
+    try {
+      const before = this.#pressure;
+      this.#pressure = pressureOf(await readFullness(this.redis, this.#paths?.dir ?? null));
+      if (before !== this.#pressure && this.#sampling !== null) {
+        this.log.warn({ from: before, to: this.#pressure }, 'Storage pressure changed');
+      }
+    } catch {
+      this.#pressure = 'entry-closed';
+    }
+  }
+}

@@ -1,0 +1,86 @@
+/**
+ * Back-pressure: how full memory and disk are, and what may still go on. A full Redis cannot drain,
+ * because taking a BullMQ job needs memory too; so entry closes long before, then everything that adds.
+ */
+import { readdir, stat, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import type { Redis } from 'ioredis';
+
+import { parseInfo } from './durability.ts';
+
+/** What may go on: everything; everything but taking new work in; only what settles or removes. */
+export type Pressure = 'open' | 'entry-closed' | 'settle-only';
+
+/** New mail and packets are answered 451 and 503 from here on. */
+export const ENTRY_CLOSED_FROM = 0.6;
+/** From here on only work that settles or removes. The rest is what settling itself needs. */
+export const SETTLE_ONLY_FROM = 0.8;
+
+/**
+ * Disk that must be free for a rewrite of the append-only file and for what is under way: 60 % is
+ * reached at 171 MB free, 80 % at 64 MB, however large the disk.
+ */
+const DISK_RESERVE_BYTES = 256 * 1024 * 1024;
+
+/** How full it is; null where that is not known or has no limit. */
+export interface Fullness {
+  readonly memory: { readonly usedBytes: number; readonly maxBytes: number } | null;
+  readonly disk: { readonly ownBytes: number; readonly freeBytes: number } | null;
+}
+
+/** The fuller of the two, 0 to 1. */
+export function fullnessOf(fullness: Fullness): number {
+  const { memory, disk } = fullness;
+  const ofMemory =
+    memory === null || memory.maxBytes === 0 ? 0 : memory.usedBytes / memory.maxBytes;
+  // The share of the disk is of what we hold and may still get: a disk that others fill to 90 %
+  // does not stop mail while gigabytes are free.
+  const ofDisk =
+    disk === null
+      ? 0
+      : (disk.ownBytes + DISK_RESERVE_BYTES) /
+        (disk.ownBytes + DISK_RESERVE_BYTES + Math.max(disk.freeBytes, 0));
+  return Math.max(ofMemory, ofDisk);
+}
+
+/** What may go on at this fullness. */
+export function pressureOf(fullness: Fullness): Pressure {
+  const share = fullnessOf(fullness);
+  if (share >= SETTLE_ONLY_FROM) return 'settle-only';
+  return share >= ENTRY_CLOSED_FROM ? 'entry-closed' : 'open';
+}
+
+/**
+ * Measures a server.
+ * @param dir the private server's directory; null where the server is somebody else's
+ */
+export async function readFullness(redis: Redis, dir: string | null): Promise<Fullness> {
+  const info = parseInfo(await redis.info('memory'));
+  const maxBytes = Number(info.get('maxmemory') ?? 0);
+  return {
+    memory: { usedBytes: Number(info.get('used_memory') ?? 0), maxBytes },
+    disk: dir === null ? null : await readDisk(dir),
+  };
+}
+
+async function readDisk(dir: string): Promise<Fullness['disk']> {
+  try {
+    const disk = await statfs(dir);
+    return { ownBytes: await appendOnlyBytes(dir), freeBytes: disk.bavail * disk.bsize };
+  } catch {
+    return null;
+  }
+}
+
+async function appendOnlyBytes(dir: string): Promise<number> {
+  const folder = join(dir, 'appendonlydir');
+  let bytes = 0;
+  for (const name of await readdir(folder).catch(() => [])) {
+    bytes += await stat(join(folder, name)).then(
+      (facts) => facts.size,
+      () => 0,
+    );
+  }
+  return bytes;
+}
