@@ -1,0 +1,278 @@
+/**
+ * Adding jobs and working on them, with the settings of `jobs.ts` and no others. Ids and times are
+ * all that a job stores; what a handler throws is logged by its reason and stored as that word only.
+ */
+import { DelayedError, Queue, Worker } from 'bullmq';
+import type { Job, JobsOptions, QueueOptions, WorkerOptions } from 'bullmq';
+
+import { PanoramixError, asPanoramixError } from '../errors.ts';
+import { guarded, redisError } from './clients.ts';
+import type { Store } from './embedded.ts';
+import { ATTEMPTS, LOCK_MS, QUEUES, STALLED_CHECK_MS, backoffMs, queueKind } from './jobs.ts';
+import type { JobData, QueueName } from './jobs.ts';
+
+/** BullMQ refuses ids that are all digits, and one 32-digit hex id in three million is. */
+const ID_MARK = 'j';
+/** While Redis is away or full, workers ask again after this pause, doubled up to the second. */
+const WORKER_PAUSE_MS = 100;
+const WORKER_PAUSE_MS_MAX = 5_000;
+const NOTHING: JobData = {};
+
+/** A job as handlers see it. */
+export interface RunningJob {
+  readonly id: string;
+  /** When it was due, Unix ms: the end of its delay; where it had none, when it was added. */
+  readonly dueMs: number;
+  /** Failed attempts before this one. */
+  readonly failures: number;
+}
+
+/**
+ * Works on a job. Returning settles it: it is removed. Returning a time holds it until then, which
+ * counts as no failure; throwing tries it again after the queue's back-off, for ever.
+ */
+export type JobHandler = (job: RunningJob) => Promise<{ readonly againAtMs: number } | void>;
+
+/** A queue that jobs are added to. */
+export interface JobQueue {
+  readonly name: QueueName;
+  /**
+   * Adds a job; nothing happens where the queue holds one of that id already.
+   * @param id letters, digits, `_`, `.` and `-`
+   * @param dueMs Unix ms before which no worker sees it
+   */
+  add(id: string, dueMs?: number): Promise<void>;
+  /** Adds many in one atomic step. */
+  addMany(jobs: readonly { readonly id: string; readonly dueMs?: number }[]): Promise<void>;
+  /** Whether it holds a job of that id, in whichever state. */
+  has(id: string): Promise<boolean>;
+  /** Takes a job out that no worker has at this moment; false where one has, or there is none. */
+  remove(id: string): Promise<boolean>;
+  /** Frees what belongs to it; the store's closing does it too. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a queue for adding, and checks that what Redis holds of its settings is the table's.
+ * @throws PanoramixError `redis-unavailable`
+ */
+export async function openQueue(store: Store, name: QueueName): Promise<JobQueue> {
+  const queue = new Queue<JobData>(name, queueOptions(store, name));
+  queue.on('error', () => undefined);
+  await guarded(`open queue ${name}`, async () => await claimQueue(store, name));
+  const close = async (): Promise<void> => {
+    await queue.close();
+  };
+  store.beforeClose(close);
+  const addMany: JobQueue['addMany'] = async (jobs) => {
+    await guarded(`add to queue ${name}`, async () => {
+      await queue.addBulk(
+        jobs.map(({ id, dueMs }) => ({
+          name,
+          data: NOTHING,
+          opts: { ...jobOptions(name, dueMs), jobId: jobId(id) },
+        })),
+      );
+    });
+  };
+  return {
+    name,
+    add: async (id, dueMs) => await addMany([dueMs === undefined ? { id } : { id, dueMs }]),
+    addMany,
+    has: async (id) =>
+      await guarded(`look into queue ${name}`, async () => {
+        return (await store.redis.exists(queue.toKey(jobId(id)))) === 1;
+      }),
+    remove: async (id) =>
+      await guarded(`remove from queue ${name}`, async () => {
+        return (await queue.remove(jobId(id))) === 1;
+      }),
+    close,
+  };
+}
+
+/** A running worker. */
+export interface JobWorker {
+  /** Waits until the jobs that it has now are done; what is not by then comes back as stalled. */
+  close(waitMsMax?: number): Promise<void>;
+}
+
+/**
+ * Starts working on a queue.
+ * @param options `concurrency` instead of the table's
+ */
+export async function openWorker(
+  store: Store,
+  name: QueueName,
+  handler: JobHandler,
+  options: { readonly concurrency?: number } = {},
+): Promise<JobWorker> {
+  await guarded(`open queue ${name}`, async () => await claimQueue(store, name));
+  const worker = new PatientWorker(
+    name,
+    async (job, token) => await run(store, name, handler, job, token),
+    workerOptions(store, name, options.concurrency),
+  );
+  worker.on('error', (error) => {
+    const { code, message } = redisError(`work on queue ${name}`, error);
+    if (code !== 'redis-unavailable')
+      store.log.warn({ queue: name, error: message }, 'Worker error');
+  });
+  worker.on('stalled', (id) => store.log.warn({ queue: name, job: bareId(id) }, 'Job came back'));
+  const close = async (waitMsMax = 20_000): Promise<void> => await closeWorker(worker, waitMsMax);
+  store.beforeClose(close);
+  return { close };
+}
+
+/** Options of a queue: the table's. For tests and for the check at start. */
+export function queueOptions(store: Store, name: QueueName): QueueOptions {
+  queueKind(name);
+  return {
+    connection: store.connection('producer'),
+    prefix: store.prefix,
+    streams: { events: { maxLen: 0 } },
+    defaultJobOptions: jobOptions(name),
+    // Neither is needed once the store is open, and both would leave a queue that was opened while
+    // Redis was away unusable for good.
+    skipVersionCheck: true,
+    skipWaitingForReady: true,
+    skipMetasUpdate: true,
+  };
+}
+
+/** Options of a worker: the table's. */
+export function workerOptions(store: Store, name: QueueName, concurrency?: number): WorkerOptions {
+  return {
+    connection: store.connection('worker'),
+    prefix: store.prefix,
+    concurrency: concurrency ?? QUEUES[queueKind(name)].concurrency,
+    lockDuration: LOCK_MS,
+    stalledInterval: STALLED_CHECK_MS,
+    maxStalledCount: ATTEMPTS,
+    runRetryDelay: 1_000,
+    removeOnComplete: { count: 0 },
+    settings: { backoffStrategy: (attempt) => backoffMs(name, attempt) },
+  };
+}
+
+/** Options of a job. `timestamp: 1` stores no time but the due one, which is 1 + delay. */
+export function jobOptions(name: QueueName, dueMs?: number): JobsOptions {
+  const times = QUEUES[queueKind(name)].storesTime
+    ? dueMs === undefined
+      ? {}
+      : { delay: Math.max(0, dueMs - Date.now()) }
+    : {
+        timestamp: 1,
+        ...(dueMs === undefined ? {} : { delay: Math.max(0, Math.ceil(dueMs) - 1) }),
+      };
+  return {
+    attempts: ATTEMPTS,
+    backoff: { type: 'capped' },
+    removeOnComplete: true,
+    removeOnFail: false,
+    stackTraceLimit: 0,
+    keepLogs: 0,
+    ...times,
+  };
+}
+
+/** The id as BullMQ has it. */
+export function jobId(id: string): string {
+  if (!/^[\w.-]{1,200}$/.test(id)) throw new RangeError('job ids are letters, digits, _ . and -');
+  return ID_MARK + id;
+}
+
+/** The id as it was added. */
+export function bareId(id: string): string {
+  return id.startsWith(ID_MARK) ? id.slice(ID_MARK.length) : id;
+}
+
+/** When a job was due: what its options say, since BullMQ clears the job's own delay. */
+export function dueMsOf(job: Job): number {
+  return job.timestamp + (job.opts.delay ?? 0);
+}
+
+/** Names the queue for `status`, and puts its setting where every script of BullMQ looks for it. */
+export async function claimQueue(store: Store, name: QueueName): Promise<void> {
+  queueKind(name);
+  const meta = `${store.prefix}:${name}:meta`;
+  await store.redis
+    .multi()
+    .hset(meta, 'opts.maxLenEvents', '0')
+    .sadd(`${store.prefix}:queues`, name)
+    .exec();
+  await checkQueue(store, name);
+}
+
+/**
+ * Throws `redis-unsafe` where a queue keeps events, which would be a log of the mixing: a program of
+ * another version works on the same store.
+ */
+export async function checkQueue(store: Store, name: QueueName): Promise<void> {
+  const kept = await store.redis.hget(`${store.prefix}:${name}:meta`, 'opts.maxLenEvents');
+  if (kept !== '0') {
+    throw new PanoramixError(
+      'redis-unsafe',
+      `queue ${name} keeps ${kept ?? '10000'} events; end other programs on this store, start again`,
+    );
+  }
+}
+
+async function run(
+  store: Store,
+  name: QueueName,
+  handler: JobHandler,
+  job: Job,
+  token: string | undefined,
+): Promise<void> {
+  let again: { readonly againAtMs: number } | void;
+  const id = bareId(job.id ?? '');
+  try {
+    again = await handler({ id, dueMs: dueMsOf(job), failures: job.attemptsMade });
+  } catch (thrown) {
+    const error = asPanoramixError(thrown);
+    store.log.warn(
+      { queue: name, job: id, reason: error.code, error: error.message },
+      'Job failed',
+    );
+    // The message may name an address or a route, and BullMQ would store it beside the job.
+    const reason = new Error(error.code);
+    delete reason.stack;
+    throw reason;
+  }
+  if (again !== undefined) {
+    await job.moveToDelayed(again.againAtMs, token);
+    throw new DelayedError();
+  }
+}
+
+async function closeWorker(worker: Worker, waitMsMax: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const waited = new Promise<'late'>((resolve) => {
+    timer = setTimeout(() => resolve('late'), waitMsMax);
+  });
+  const closed = worker.close().then(() => 'closed' as const);
+  closed.catch(() => undefined);
+  if ((await Promise.race([closed, waited])) === 'late') await worker.disconnect();
+  clearTimeout(timer);
+}
+
+/**
+ * BullMQ asks for the next job again at once when Redis answers with an error, such as out of memory:
+ * a loop that takes a whole core. This one pauses, longer each time.
+ */
+class PatientWorker extends Worker<JobData, void> {
+  #pauseMs = WORKER_PAUSE_MS;
+
+  protected override async moveToActive(token: string, name?: string) {
+    try {
+      const job = await super.moveToActive(token, name);
+      this.#pauseMs = WORKER_PAUSE_MS;
+      return job;
+    } catch (error) {
+      await this.delay(this.#pauseMs);
+      this.#pauseMs = Math.min(this.#pauseMs * 2, WORKER_PAUSE_MS_MAX);
+      throw error;
+    }
+  }
+}
