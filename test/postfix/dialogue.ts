@@ -17,13 +17,16 @@ export async function dialogue(port: number, steps: readonly string[]): Promise<
   const answers: string[] = [];
   const waiting = [...steps];
   let lines: string[] = [];
+  let sent: string | undefined;
   for await (const line of createInterface({ input: socket })) {
     lines.push(line);
     if (line[3] === '-') continue;
     answers.push(lines.join('\n'));
     lines = [];
-    const step = waiting.shift();
-    if (step !== undefined) socket.write(step, 'latin1');
+    // Without a 354 there is no message to send: it would be read as commands.
+    if (sent === 'DATA\r\n' && !line.startsWith('354')) waiting.shift();
+    sent = waiting.shift();
+    if (sent !== undefined) socket.write(sent, 'latin1');
   }
   socket.destroy();
   return answers;

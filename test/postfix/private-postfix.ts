@@ -36,7 +36,7 @@ export interface PostfixOptions {
   readonly domains: Readonly<Record<string, readonly string[]>>;
   /** Chosen with `choosePorts` where others must know them beforehand. */
   readonly ports?: PostfixPorts;
-  /** Other domains and the `outside` ports of their servers; mail to any other domain bounces. */
+  /** Other domains and the `outside` ports of their servers; any other domain is refused. */
   readonly routes?: Readonly<Record<string, number>>;
   /** How opted-in mail goes to the filter; LMTP unless told. */
   readonly protocol?: 'lmtp' | 'smtp';
@@ -176,7 +176,8 @@ export class PrivatePostfix {
       const found = await look();
       if (found !== null) return found;
       if (Date.now() > endMs) {
-        throw new Error(`${what}: not within ${timeoutMs} ms\n${await this.log()}`);
+        const lastLines = (await this.log()).split('\n').slice(-30).join('\n');
+        throw new Error(`${what}: not within ${timeoutMs} ms\n${lastLines}`);
       }
       await sleep(50);
     }
