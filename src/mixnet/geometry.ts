@@ -3,7 +3,7 @@
  * what is left for bytes of mail. Room for mark and reply block is kept from the start, so that a
  * packet's capacity never changes; README.md has the table.
  */
-import type { Sphinx, SphinxParams } from '../sphinx/index.ts';
+import type { Sphinx } from '../sphinx/index.ts';
 
 /** Version 1, message id 16, index 4, total 4, expiry 6, length 4. */
 export const FRAME_BYTES = 1 + 16 + 4 + 4 + 6 + 4;
@@ -12,26 +12,13 @@ export const MARK_BYTES = 32 + 64;
 /** The longest `dest` of a payload, such as `app:NAME`; room is kept for it whatever `dest` is. */
 export const DEST_BYTES_MAX = 32;
 
-const ADDRESS_BYTES = 16;
-const MAC_BYTES = 16;
-const KTILDE_BYTES = 16;
-/** Alpha and gamma have left HEADER_LEN by this much (see sphinx: beta is HEADER_LEN - 32). */
-const HEADER_LEN_BESIDE_BETA = 32;
-const ALPHA_BYTES = { X25519: 32, 'P-224': 29 } as const;
-
 export interface Geometry {
   /** What every payload's message holds, whatever its `dest`. */
   readonly messageBytes: number;
-  /** Room for a reply block: address of its first hop, alpha, beta, gamma and ktilde. */
+  /** Room for one encoded reply block. */
   readonly replyBlockBytes: number;
   /** Bytes of mail in one full fragment. */
   readonly fragmentBytes: number;
-}
-
-/** What a reply block of these parameters takes: 16 + alpha + (HEADER_LEN - 32) + 16 + 16. */
-export function replyBlockBytes(params: SphinxParams): number {
-  const beta = params.headerLen - HEADER_LEN_BESIDE_BETA;
-  return ADDRESS_BYTES + ALPHA_BYTES[params.group] + beta + MAC_BYTES + KTILDE_BYTES;
 }
 
 /**
@@ -41,13 +28,13 @@ export function replyBlockBytes(params: SphinxParams): number {
  */
 export function geometryOf(sphinx: Sphinx): Geometry {
   const messageBytes = sphinx.messageBytesMax(DEST_BYTES_MAX);
-  const blockBytes = replyBlockBytes(sphinx.params);
-  const fragmentBytes = messageBytes - FRAME_BYTES - MARK_BYTES - blockBytes;
+  const replyBlockBytes = sphinx.surbBytes;
+  const fragmentBytes = messageBytes - FRAME_BYTES - MARK_BYTES - replyBlockBytes;
   if (fragmentBytes < 1) {
     throw new RangeError(
       `BODY_LEN ${sphinx.params.bodyLen} leaves ${messageBytes} bytes for a message, ` +
-        `too few for frame ${FRAME_BYTES} + mark ${MARK_BYTES} + reply block ${blockBytes}`,
+        `too few for frame ${FRAME_BYTES} + mark ${MARK_BYTES} + reply block ${replyBlockBytes}`,
     );
   }
-  return { messageBytes, replyBlockBytes: blockBytes, fragmentBytes };
+  return { messageBytes, replyBlockBytes, fragmentBytes };
 }

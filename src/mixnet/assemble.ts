@@ -1,0 +1,122 @@
+/**
+ * From fragments to mail: everything that is checked between the last fragment and delivery. Who
+ * signed, that it is for us, that sender and recipients are what each gateway may speak for, and
+ * that the bytes are those that went in.
+ */
+import { equalBytes, fromHex, toHex } from '../bytes.ts';
+import type { Primitives } from '../crypto/primitives.ts';
+import type { Directory } from './directory.ts';
+import {
+  domainOf,
+  verifyEnvelope,
+  type Envelope,
+  type EnvelopeReason,
+  type Recipient,
+} from './envelope.ts';
+import { join } from './fragment.ts';
+import { splitMail } from './prepare.ts';
+
+/** Reasons for which no other directory would help: the mail ends here. */
+type FinalReason =
+  | EnvelopeReason
+  | 'mail-malformed'
+  | 'message-id-mismatch'
+  | 'exit-mismatch'
+  | 'size-mismatch'
+  | 'hash-mismatch'
+  | 'mail-expired';
+
+/** Reasons that pass when the directory changes: the mail waits until it expires. */
+type DirectoryLagReason = 'gateway-unknown' | 'sender-domain-foreign' | 'recipients-foreign';
+
+export type AssembleReason = FinalReason | DirectoryLagReason;
+
+export type Assembled =
+  | {
+      readonly kind: 'mail';
+      readonly envelope: Envelope;
+      readonly data: Uint8Array;
+      /** Recipients that are ours to deliver to. */
+      readonly ours: readonly Recipient[];
+      /** Recipients in domains that neither the directory nor the exit's policy gives to us. */
+      readonly foreign: readonly Recipient[];
+    }
+  | { readonly kind: 'refused'; readonly reason: AssembleReason; readonly temporary: boolean };
+
+/** What an exit knows when it judges a mail. */
+export interface ExitView {
+  readonly primitives: Primitives;
+  readonly directory: Directory;
+  /** The exit's own peer id. */
+  readonly me: string;
+  /** The operator's wider policy: domains beyond those that the directory gives to this gateway. */
+  readonly acceptsDomain: (domain: string) => boolean;
+  readonly nowMs: number;
+}
+
+/**
+ * Judges a complete message.
+ * @param messageId 16 bytes, as the fragments had it
+ * @param parts the bytes of all fragments, in order
+ */
+export function assembleMail(
+  view: ExitView,
+  messageId: Uint8Array,
+  parts: readonly Uint8Array[],
+): Assembled {
+  const mail = splitMail(join(parts));
+  if (mail === null) return refuse('mail-malformed');
+  const verified = verifyEnvelope(view.primitives, mail.signedEnvelope);
+  if (!verified.ok) return refuse(verified.reason);
+  const { envelope } = verified;
+  const reason = finalReason(view, messageId, envelope, mail.data);
+  if (reason !== null) return refuse(reason);
+
+  const gateway = view.directory.nodes.find(
+    ({ peerId, roles }) => peerId === envelope.gateway && roles.includes('gateway'),
+  );
+  if (gateway === undefined) return wait('gateway-unknown');
+  if (envelope.from !== '' && !speaksFor(view.directory, gateway.owner, envelope.from)) {
+    return wait('sender-domain-foreign');
+  }
+  const own = view.directory.nodes.find(({ peerId }) => peerId === view.me)?.domains ?? [];
+  const isOurs = ({ address }: Recipient): boolean => {
+    const domain = domainOf(address);
+    return domain !== null && (own.includes(domain) || view.acceptsDomain(domain));
+  };
+  const ours = envelope.recipients.filter(isOurs);
+  if (ours.length === 0) return wait('recipients-foreign');
+  const foreign = envelope.recipients.filter((recipient) => !isOurs(recipient));
+  return { kind: 'mail', envelope, data: mail.data, ours, foreign };
+}
+
+function finalReason(
+  view: ExitView,
+  messageId: Uint8Array,
+  envelope: Envelope,
+  data: Uint8Array,
+): FinalReason | null {
+  if (envelope.messageId !== toHex(messageId)) return 'message-id-mismatch';
+  if (envelope.exit !== view.me) return 'exit-mismatch';
+  if (envelope.expiryMs <= view.nowMs) return 'mail-expired';
+  if (envelope.bytes !== data.length) return 'size-mismatch';
+  const sha256 = fromHex(envelope.sha256) as Uint8Array;
+  return equalBytes(view.primitives.sha256(data), sha256) ? null : 'hash-mismatch';
+}
+
+/** A gateway speaks for all domains of its owner: a provider may run several gateways. */
+function speaksFor(directory: Directory, owner: string, from: string): boolean {
+  const domain = domainOf(from);
+  return (
+    domain !== null &&
+    directory.nodes.some((node) => node.owner === owner && node.domains.includes(domain))
+  );
+}
+
+function refuse(reason: FinalReason): Assembled {
+  return { kind: 'refused', reason, temporary: false };
+}
+
+function wait(reason: DirectoryLagReason): Assembled {
+  return { kind: 'refused', reason, temporary: true };
+}

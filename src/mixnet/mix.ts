@@ -1,0 +1,111 @@
+/**
+ * What a node does with one packet: forward it after its delay, keep the fragment that it carries,
+ * let cover end here, or drop it for a named reason. Pure, in two steps, for the order of work is
+ * lengths, point, MAC, replay tag, commit, body: `openHeader` is cheap and comes before any
+ * look at tags, `openBody` does the wide-block work, and only for a packet not seen before.
+ */
+import type { DropReason, PeeledHeader, Sphinx } from '../sphinx/index.ts';
+import { destinationOf } from './cover.ts';
+import { delayMsMax } from './delay.ts';
+import { nodeByAddress, type Directory } from './directory.ts';
+import { decodeFragment, type Fragment } from './fragment.ts';
+import type { Geometry } from './geometry.ts';
+
+/** Why a packet ends here: the words of `sphinx`, and those of a node that reads its routing. */
+export type MixDropReason =
+  | DropReason
+  | 'replayed'
+  | 'journal-full'
+  | 'message-full'
+  | 'unknown-next-hop'
+  | 'delay-too-long'
+  | 'routing-unsupported'
+  | 'not-an-exit'
+  | 'dest-unknown'
+  | 'fragment-malformed'
+  | 'fragment-expired'
+  | 'fragment-expiry-too-far';
+
+export interface MixDrop {
+  readonly kind: 'drop';
+  readonly reason: MixDropReason;
+}
+
+/** A packet whose header was in order: `header.tag` is what the replay journal is asked about. */
+export interface OpenedHeader {
+  readonly kind: 'header';
+  readonly header: PeeledHeader;
+}
+
+export type MixOutcome =
+  | {
+      readonly kind: 'forward';
+      readonly packet: Uint8Array;
+      /** Address of the next hop, 16 bytes. */
+      readonly next: Uint8Array;
+      /** When to send it on, in ms since 1970. */
+      readonly dueMs: number;
+    }
+  | { readonly kind: 'fragment'; readonly fragment: Fragment }
+  | { readonly kind: 'cover' }
+  | MixDrop;
+
+/** What a node knows when it judges a packet. */
+export interface MixView {
+  readonly sphinx: Sphinx;
+  readonly geometry: Geometry;
+  readonly directory: Directory;
+  /** Whether mail may end at this node. */
+  readonly isExit: boolean;
+}
+
+/** How far in the future a fragment's expiry may lie beyond the snapshot's: clocks and epochs. */
+const EXPIRY_SLACK_MS = 24 * 3_600_000;
+
+/** The cheap half: lengths, point, MAC, and whether the routing asks for something that we do. */
+export function openHeader(
+  view: MixView,
+  secret: Uint8Array,
+  packet: Uint8Array,
+): OpenedHeader | MixDrop {
+  const header = view.sphinx.peelHeader(secret, packet);
+  if (header.kind === 'drop') return header;
+  const reason = routingReason(view, header);
+  return reason === null ? { kind: 'header', header } : { kind: 'drop', reason };
+}
+
+/**
+ * The costly half, for a packet that has not been seen before.
+ * @param arrivedMs when it was collected; its delay counts from here
+ */
+export function openBody(view: MixView, header: PeeledHeader, arrivedMs: number): MixOutcome {
+  const peeled = view.sphinx.peelBody(header);
+  const { routing } = peeled;
+  if (routing.kind === 'relay') {
+    const dueMs = arrivedMs + routing.delayMs;
+    return { kind: 'forward', packet: peeled.out, next: routing.address, dueMs };
+  }
+  const payload = view.sphinx.openForward(peeled.macKey, peeled.delta);
+  if ('kind' in payload) return payload;
+  const destination = destinationOf(payload.dest);
+  if (destination === null) return { kind: 'drop', reason: 'dest-unknown' };
+  if (destination === 'cover') return { kind: 'cover' };
+  return fragmentOutcome(view, payload.message, arrivedMs);
+}
+
+function routingReason(view: MixView, { routing }: PeeledHeader): MixDropReason | null {
+  if (routing.kind === 'deliver') return view.isExit ? null : 'not-an-exit';
+  if (routing.kind !== 'relay') return 'routing-unsupported';
+  if (routing.delayMs > delayMsMax(view.directory.traffic.delayMeanMs)) return 'delay-too-long';
+  return nodeByAddress(view.directory, routing.address) === null ? 'unknown-next-hop' : null;
+}
+
+function fragmentOutcome(view: MixView, message: Uint8Array, nowMs: number): MixOutcome {
+  const fragment = decodeFragment(message, view.geometry);
+  if (fragment === null) return { kind: 'drop', reason: 'fragment-malformed' };
+  if (fragment.expiryMs <= nowMs) return { kind: 'drop', reason: 'fragment-expired' };
+  if (fragment.expiryMs > nowMs + view.directory.traffic.expiryMs + EXPIRY_SLACK_MS) {
+    return { kind: 'drop', reason: 'fragment-expiry-too-far' };
+  }
+  return { kind: 'fragment', fragment };
+}

@@ -1,0 +1,121 @@
+import test from 'ava';
+import { delayMsMax } from '../../src/mixnet/delay.ts';
+import type { Directory } from '../../src/mixnet/directory.ts';
+import { chooseRoute, ownersMissing, sphinxHops, type RouteHop } from '../../src/mixnet/route.ts';
+import { readRouting } from '../../src/sphinx/routing.ts';
+import { madeDirectory, madeNode, NOW_MS, peerIdOf } from './made-directory.ts';
+import { seededRandom } from './seeded-random.ts';
+
+const ENTRY = peerIdOf(90);
+const EXIT = peerIdOf(91);
+const ends = [madeNode(90, { roles: ['gateway'] }), madeNode(91, { roles: ['gateway'] })] as const;
+const mixes = [1, 2, 3, 4, 5].map((number) => madeNode(number));
+const closed = { ...(madeNode(1).endpoints[0] as RouteHop['endpoint']), closesMs: NOW_MS };
+
+function choose(directory: Directory, seed = 1, exit = EXIT): readonly RouteHop[] | string {
+  const random = seededRandom(seed);
+  const choice = chooseRoute(random, { directory, entry: ENTRY, exit, nowMs: NOW_MS });
+  return choice.kind === 'route' ? choice.hops : choice.reason;
+}
+
+function peers(directory: Directory, seed: number): readonly string[] {
+  const hops = choose(directory, seed);
+  return typeof hops === 'string' ? [hops] : hops.map(({ node }) => node.peerId);
+}
+
+test('a route is three different mixes and the exit', (t) => {
+  const directory = madeDirectory([...ends, ...mixes]);
+  for (let seed = 0; seed < 100; seed++) {
+    const route = peers(directory, seed);
+    t.is(route.length, 4);
+    t.is(route[3], EXIT);
+    t.is(new Set(route).size, 4);
+    t.false(route.includes(ENTRY));
+  }
+});
+
+test('every mix stands at every place equally often', (t) => {
+  const directory = madeDirectory([...ends, ...mixes]);
+  const seen = new Map<string, number>();
+  for (let seed = 0; seed < 6000; seed++) {
+    for (const [place, peer] of peers(directory, seed).slice(0, 3).entries())
+      seen.set(`${place} ${peer}`, (seen.get(`${place} ${peer}`) ?? 0) + 1);
+  }
+  t.is(seen.size, 15);
+  for (const count of seen.values()) t.true(Math.abs(count - 1200) < 155, `${count}`);
+});
+
+test('mixes of one owner never share a route, and twenty of them are drawn no more than one', (t) => {
+  const many = Array.from({ length: 20 }, (_, i) => madeNode(20 + i, { owner: peerIdOf(20) }));
+  const directory = madeDirectory([...ends, ...mixes.slice(0, 3), ...many]);
+  const ofMany = new Set(many.map(({ peerId }) => peerId));
+  let drawn = 0;
+  for (let seed = 0; seed < 2000; seed++) {
+    const theirs = peers(directory, seed).filter((peer) => ofMany.has(peer)).length;
+    t.true(theirs <= 1);
+    drawn += theirs;
+  }
+  t.true(Math.abs(drawn - 1500) < 100, `${drawn}`); // three of four owners
+});
+
+for (const [what, over] of [
+  ["of the sender's provider", { owner: ENTRY }],
+  ["of the recipient's provider", { owner: EXIT }],
+  ['that is paused', { paused: true }],
+  ['without an open endpoint', { endpoints: [closed] }],
+  ['that may not mix', { roles: ['gateway'] }],
+] as const) {
+  test(`a mix ${what} is on no route, though mail has to wait`, (t) => {
+    const fine = madeDirectory([...ends, ...mixes.slice(0, 3)]);
+    t.is(peers(fine, 1).length, 4);
+    const without = madeDirectory([...ends, ...mixes.slice(0, 2), madeNode(3, over)]);
+    t.is(choose(without), 'mixes-too-few');
+    const query = { directory: without, entry: ENTRY, exit: EXIT, nowMs: NOW_MS };
+    t.is(ownersMissing(query), 1);
+    t.is(ownersMissing({ ...query, directory: fine }), 0);
+  });
+}
+
+test('gateways that also mix stand on no route of their own', (t) => {
+  const both = ends.map((node) => ({ ...node, roles: ['mix', 'gateway'] as const }));
+  t.is(choose(madeDirectory([...both, ...mixes.slice(0, 2)])), 'mixes-too-few');
+});
+
+test('fewer mixes only where the snapshot says so', (t) => {
+  const directory = madeDirectory([...ends, ...mixes.slice(0, 1)]);
+  t.is(choose(directory), 'mixes-too-few');
+  const traffic = { ...directory.traffic, mixesPerRoute: 1 };
+  t.deepEqual(peers({ ...directory, traffic }, 1), [peerIdOf(1), EXIT]);
+});
+
+test('an exit that is unknown, no gateway or closed is named', (t) => {
+  const directory = madeDirectory([...ends, ...mixes]);
+  t.is(choose(directory, 1, peerIdOf(77)), 'exit-unknown');
+  t.is(choose(directory, 1, peerIdOf(1)), 'exit-unknown');
+  const shut = madeDirectory([ends[0], { ...ends[1], endpoints: [closed] }, ...mixes]);
+  t.is(choose(shut), 'exit-closed');
+});
+
+test("a gateway's cover for itself goes over three mixes too", (t) => {
+  const hops = choose(madeDirectory([...ends, ...mixes]), 1, ENTRY);
+  t.is(hops.length, 4);
+});
+
+test('each mix reads the address of the next hop and its own delay', (t) => {
+  const hops = choose(madeDirectory([...ends, ...mixes])) as readonly RouteHop[];
+  const random = seededRandom(7);
+  const sphinx = sphinxHops(random, hops, 2000);
+  const delays = sphinx.map(({ routing }, i) => {
+    const read = readRouting(routing);
+    if (typeof read === 'string' || read.kind !== 'relay') throw new Error('no relay');
+    t.deepEqual(read.address, hops[i]?.endpoint.address as Uint8Array);
+    t.true(read.delayMs <= delayMsMax(2000));
+    return read.delayMs;
+  });
+  t.is(delays[0], 0);
+  t.is(new Set(delays).size, 4);
+  t.deepEqual(
+    sphinx.map(({ publicKey }) => publicKey),
+    hops.map(({ endpoint }) => endpoint.publicKey),
+  );
+});
