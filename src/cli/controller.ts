@@ -1,0 +1,100 @@
+/**
+ * `panoramix controller`: the REST API of D4.2 §6 on this host, with a store of its own. It holds no key;
+ * who the nodes are it reads from the state file that the node's wizard has written.
+ */
+import { statSync } from 'node:fs';
+import { Command } from 'commander';
+import { createController } from '../../controller/app.ts';
+import { isLoopback, readConfig, section, type Config } from '../config.ts';
+import { native } from '../crypto/native.ts';
+import { PanoramixError } from '../errors.ts';
+import { createLog, type Log } from '../log.ts';
+import { MixnetStateFile } from '../mixer/mixnet-state.ts';
+import { openStore } from '../redis/embedded.ts';
+import { runProgram, type Running } from './program.ts';
+
+/** The state file is looked at this often at most. */
+const LOOK_MS = 1_000;
+
+/** The verb, for main.ts. */
+export function controllerCommand(): Command {
+  return new Command('controller')
+    .description('runs a controller: peers, endpoints, messages, negotiations')
+    .option('--config <file>', 'configuration file (else PANORAMIX_CONFIG)')
+    .action(async (flags: { config?: string }) => {
+      const config = readConfig(flags.config);
+      const log = createLog(`controller ${config.name}`, config.log_level);
+      await runProgram(log, () => startController(config, log));
+    });
+}
+
+async function startController(config: Config, log: Log): Promise<Running> {
+  const {
+    listen,
+    catalog_url: catalogUrl,
+    mixnet_file: mixnetFile,
+  } = section(config, 'controller');
+  if (!isLoopback(listen.host) && catalogUrl.startsWith('http:')) {
+    log.warn(
+      { host: listen.host },
+      'Listening beyond loopback: put a TLS proxy in front, and its URL in catalog_url',
+    );
+  }
+  const store = await openStore({
+    url: process.env['REDIS_URL'] ?? config.redis.url,
+    dataDir: config.data_dir,
+    log,
+    maxMemoryBytes: config.redis.max_memory_mb * 1024 * 1024,
+    name: 'controller',
+  });
+  const controller = createController({
+    store,
+    primitives: native,
+    catalogUrl,
+    log,
+    ...(mixnetFile && { nodes: new NodesOfStateFile(mixnetFile) }),
+  });
+  try {
+    await controller.listen(listen.port, listen.host);
+  } catch (cause) {
+    await store.close();
+    throw new PanoramixError(
+      'listen-failed',
+      `cannot listen on ${listen.host}:${listen.port}`,
+      cause,
+    );
+  }
+  log.info({ ...listen, catalogUrl }, 'Controller answers');
+  return {
+    stop: async () => {
+      await controller.close();
+      await store.close();
+    },
+  };
+}
+
+/** The nodes that the owners' log names, as the wizard noted them. */
+class NodesOfStateFile {
+  readonly #file: MixnetStateFile;
+  #peerIds: ReadonlySet<string> = new Set();
+  #lookedMs = 0;
+  #changedMs = 0;
+
+  constructor(path: string) {
+    this.#file = new MixnetStateFile(path);
+  }
+
+  has(peerId: string): boolean {
+    if (!this.#peerIds.has(peerId)) this.#look();
+    return this.#peerIds.has(peerId);
+  }
+
+  #look(): void {
+    if (Date.now() - this.#lookedMs < LOOK_MS) return;
+    this.#lookedMs = Date.now();
+    const changedMs = statSync(this.#file.path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+    if (changedMs === this.#changedMs) return;
+    this.#changedMs = changedMs;
+    this.#peerIds = new Set(this.#file.read()?.nodes);
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * `panoramix status`: how long each queue is and since when its oldest job is due, how full the storage
+ * is, and how long the directory holds. It only looks: it never starts a store.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { readConfig, type Config } from '../config.ts';
+import { native } from '../crypto/native.ts';
+import { asPanoramixError } from '../errors.ts';
+import { silentLog } from '../log.ts';
+import { readNodes, timeReason } from '../mixnet/verify-nodes.ts';
+import { MixnetStateFile } from '../mixer/mixnet-state.ts';
+import { connectStore } from '../redis/embedded.ts';
+import { allQueueStats, type QueueStats } from '../redis/queue-stats.ts';
+import { fullnessOf, pressureOf, readFullness, type Pressure } from '../redis/pressure.ts';
+import { formatDuration, Terminal } from '../terminal.ts';
+import { EXIT, runVerb } from './program.ts';
+
+/** What `status --json` prints; times are Unix ms. */
+export interface Status {
+  readonly name: string;
+  readonly storage:
+    | { readonly state: 'up'; readonly pressure: Pressure; readonly full: number }
+    | { readonly state: 'down'; readonly reason: string };
+  readonly queues: Readonly<Record<string, QueueStats>>;
+  readonly directory: DirectoryStatus | null;
+  /** Whether nothing needs an operator. */
+  readonly ok: boolean;
+}
+
+/** The directory that a node routes by. */
+export interface DirectoryStatus {
+  readonly mixnet: string;
+  readonly state: 'valid' | 'directory-missing' | string;
+  readonly number: number | null;
+  readonly nodes: number;
+  readonly valid_until: number | null;
+}
+
+/** The verb, for main.ts. */
+export function statusCommand(): Command {
+  return new Command('status')
+    .description('shows queues, storage and directory of a program that runs')
+    .option('--config <file>', 'configuration file (else PANORAMIX_CONFIG)')
+    .option('--json', 'one JSON object for machines')
+    .action((flags: { config?: string; json?: true }) =>
+      runVerb(async () => {
+        const status = await readStatus(readConfig(flags.config));
+        if (flags.json) process.stdout.write(`${JSON.stringify(status)}\n`);
+        else print(status, new Terminal());
+        return status.ok ? EXIT.done : EXIT.failed;
+      }),
+    );
+}
+
+/** The state of the program that a configuration file describes. */
+export async function readStatus(config: Config, nowMs = Date.now()): Promise<Status> {
+  const directory = config.node ? directoryStatus(config, nowMs) : null;
+  const about = { name: config.name, directory };
+  try {
+    const store = await connectStore({
+      url: process.env['REDIS_URL'] ?? config.redis.url,
+      dataDir: config.data_dir,
+      log: silentLog,
+      name: 'status',
+    });
+    try {
+      const fullness = await readFullness(store.redis, config.data_dir);
+      const pressure = pressureOf(fullness);
+      const queues = Object.fromEntries(await allQueueStats(store, nowMs));
+      const storage = { state: 'up', pressure, full: fullnessOf(fullness) } as const;
+      const directoryOk = directory === null || directory.state === 'valid';
+      const failed = Object.values(queues).some((queue) => queue.failed > 0);
+      return { ...about, storage, queues, ok: pressure === 'open' && directoryOk && !failed };
+    } finally {
+      await store.close();
+    }
+  } catch (thrown) {
+    const { code } = asPanoramixError(thrown);
+    return { ...about, storage: { state: 'down', reason: code }, queues: {}, ok: false };
+  }
+}
+
+function directoryStatus(config: Config, nowMs: number): DirectoryStatus {
+  const nothing = { number: null, nodes: 0, valid_until: null };
+  const file = config.node && new MixnetStateFile(config.node.mixnet_file).read();
+  if (!file?.mixnet_id) return { mixnet: '', state: 'mixnet-missing', ...nothing };
+  const path = join(config.data_dir, 'directory.json');
+  const mixnet = file.mixnet_id;
+  if (!existsSync(path)) return { mixnet, state: 'directory-missing', ...nothing };
+  let json: unknown;
+  try {
+    json = JSON.parse(readFileSync(path, 'utf8'));
+  } catch {
+    json = null;
+  }
+  const read = readNodes(json, mixnet, native);
+  if (!read.ok) return { mixnet, state: read.reason, ...nothing };
+  const { directory } = read;
+  return {
+    mixnet,
+    state: timeReason(directory, nowMs) ?? 'valid',
+    number: directory.number,
+    nodes: directory.nodes.length,
+    valid_until: directory.validUntilMs,
+  };
+}
+
+function print(status: Status, terminal: Terminal): void {
+  const { storage, directory } = status;
+  const mark = status.ok ? terminal.paint('green', 'well') : terminal.paint('red', 'not well');
+  terminal.line(`${status.name}: ${mark}`);
+  terminal.line(
+    storage.state === 'up'
+      ? `storage    ${storage.pressure}, ${(100 * storage.full).toFixed(0)} % of what it may use`
+      : `storage    down: ${storage.reason}`,
+  );
+  if (directory) {
+    const until = directory.valid_until && new Date(directory.valid_until).toISOString();
+    terminal.line(
+      `directory  ${directory.state}${until ? `, number ${directory.number}, ${directory.nodes} nodes, until ${until}` : ''}`,
+    );
+  }
+  const rows = Object.entries(status.queues);
+  if (rows.length === 0) return;
+  const width = Math.max(...rows.map(([name]) => name.length), 'queue'.length);
+  terminal.line(`\n${'queue'.padEnd(width)}  waiting  active  delayed  failed  oldest due`);
+  for (const [name, queue] of rows) {
+    const counts = [queue.waiting, queue.active, queue.delayed, queue.failed];
+    const widths = [7, 6, 7, 6];
+    const cells = counts.map((count, i) => String(count).padStart(widths[i] as number));
+    const oldest = queue.oldestAgeMs === null ? '-' : formatDuration(queue.oldestAgeMs);
+    terminal.line(`${name.padEnd(width)}  ${cells.join('  ')}  ${oldest}`);
+  }
+}
