@@ -24,8 +24,9 @@ export { decodeFragment, encodeFragment, fragmentsOf, join, split } from './frag
 export type { Fragment } from './fragment.ts';
 export { geometryOf } from './geometry.ts';
 export type { Geometry } from './geometry.ts';
-export { openBody, openHeader } from './mix.ts';
-export type { MixDrop, MixDropReason, MixOutcome, MixView, OpenedHeader } from './mix.ts';
+export { judgeHeader, judgePayload, openBody, openHeader, peelPayload } from './mix.ts';
+export type { MixDrop, MixDropReason, MixOutcome, MixView } from './mix.ts';
+export type { OpenedHeader, PeeledPayload } from './mix.ts';
 export { fragmentMail, joinMail, prepareCover, prepareFragment, splitMail } from './prepare.ts';
 export type { PreparedPacket } from './prepare.ts';
 export { ReplaySet } from './replay.ts';

@@ -4,7 +4,8 @@
  * lengths, point, MAC, replay tag, commit, body: `openHeader` is cheap and comes before any
  * look at tags, `openBody` does the wide-block work, and only for a packet not seen before.
  */
-import type { DropReason, PeeledHeader, Sphinx } from '../sphinx/index.ts';
+import { wipe } from '../crypto/primitives.ts';
+import type { Drop, DropReason, PeeledHeader, Sphinx } from '../sphinx/index.ts';
 import { destinationOf } from './cover.ts';
 import { delayMsMax } from './delay.ts';
 import { nodeByAddress, type Directory } from './directory.ts';
@@ -68,10 +69,7 @@ export function openHeader(
   secret: Uint8Array,
   packet: Uint8Array,
 ): OpenedHeader | MixDrop {
-  const header = view.sphinx.peelHeader(secret, packet);
-  if (header.kind === 'drop') return header;
-  const reason = routingReason(view, header);
-  return reason === null ? { kind: 'header', header } : { kind: 'drop', reason };
+  return judgeHeader(view, view.sphinx.peelHeader(secret, packet));
 }
 
 /**
@@ -79,18 +77,49 @@ export function openHeader(
  * @param arrivedMs when it was collected; its delay counts from here
  */
 export function openBody(view: MixView, header: PeeledHeader, arrivedMs: number): MixOutcome {
-  const peeled = view.sphinx.peelBody(header);
-  const { routing } = peeled;
+  return judgePayload(view, peelPayload(view.sphinx, header), arrivedMs);
+}
+
+/** What a body held: the packet to pass on, or the payload that ends here. Plain data. */
+export type PeeledPayload =
+  | {
+      readonly kind: 'relay';
+      readonly packet: Uint8Array;
+      readonly next: Uint8Array;
+      readonly delayMs: number;
+    }
+  | { readonly kind: 'payload'; readonly dest: Uint8Array; readonly message: Uint8Array }
+  | MixDrop;
+
+/** The work of `openBody`, without its judgement: another thread may do it. */
+export function peelPayload(sphinx: Sphinx, header: PeeledHeader): PeeledPayload {
+  const { routing, macKey, out, delta } = sphinx.peelBody(header);
   if (routing.kind === 'relay') {
-    const dueMs = arrivedMs + routing.delayMs;
-    return { kind: 'forward', packet: peeled.out, next: routing.address, dueMs };
+    return { kind: 'relay', packet: out, next: routing.address, delayMs: routing.delayMs };
   }
-  const payload = view.sphinx.openForward(peeled.macKey, peeled.delta);
-  if ('kind' in payload) return payload;
-  const destination = destinationOf(payload.dest);
+  const payload = sphinx.openForward(macKey, delta);
+  wipe(macKey);
+  return 'kind' in payload ? payload : { kind: 'payload', ...payload };
+}
+
+/** The judgement of `openHeader`, on what another thread may have peeled. */
+export function judgeHeader(view: MixView, header: PeeledHeader | Drop): OpenedHeader | MixDrop {
+  if (header.kind === 'drop') return header;
+  const reason = routingReason(view, header);
+  return reason === null ? { kind: 'header', header } : { kind: 'drop', reason };
+}
+
+/** The judgement of `openBody`, on what another thread may have peeled. */
+export function judgePayload(view: MixView, peeled: PeeledPayload, arrivedMs: number): MixOutcome {
+  if (peeled.kind === 'drop') return peeled;
+  if (peeled.kind === 'relay') {
+    const { packet, next, delayMs } = peeled;
+    return { kind: 'forward', packet, next, dueMs: arrivedMs + delayMs };
+  }
+  const destination = destinationOf(peeled.dest);
   if (destination === null) return { kind: 'drop', reason: 'dest-unknown' };
   if (destination === 'cover') return { kind: 'cover' };
-  return fragmentOutcome(view, payload.message, arrivedMs);
+  return fragmentOutcome(view, peeled.message, arrivedMs);
 }
 
 function routingReason(view: MixView, { routing }: PeeledHeader): MixDropReason | null {
