@@ -43,7 +43,7 @@ const traffic = z.strictObject({
 });
 
 /** What a node may do, as the owners agreed. Its `owner` is who answers for it. */
-const logNode = z
+export const logNode = z
   .strictObject({
     peer_id: peerId,
     owner: peerId,

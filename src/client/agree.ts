@@ -1,0 +1,278 @@
+/**
+ * Takes part in one negotiation until it ends: says the opening word, composes the text that all shall
+ * sign (where that is one's turn), reviews what others composed, and signs one text, never two. It reads
+ * everything that it needs from the controller at each look, so it may be killed and started anywhere.
+ */
+import { canonicalText } from '../api/canonical.ts';
+import { acceptedText, contributionText, parseContributionText } from '../api/contribution.ts';
+import type { ContributionBody, ContributionMeta } from '../api/contribution.ts';
+import type { VerifiedConsensus } from '../api/negotiation.ts';
+import { hashText } from '../api/signed.ts';
+import type { Primitives } from '../crypto/primitives.ts';
+import { asPanoramixError, PanoramixError } from '../errors.ts';
+import type { ControllerClient } from './controller.ts';
+import { lastWord, readMeeting, type Meeting, type Statement } from './meeting.ts';
+
+/** Longest pause between two attempts while a controller does not answer. */
+const BACKOFF_MS_MAX = 30_000;
+/** How long a composed text may be signed: long enough for an operator who sleeps over it. */
+const TEXT_LIFETIME_MS = 7 * 86_400_000;
+
+/** Who takes part, and with what. */
+export interface Party {
+  readonly client: ControllerClient;
+  readonly primitives: Primitives;
+  readonly peerId: string;
+  /** Clock, ms since 1970. */
+  readonly now: () => number;
+  /** Waits; rejects when the party shall stop. */
+  readonly wait: (delayMs: number) => Promise<void>;
+  /** Pause between two looks at a negotiation. */
+  readonly pollMs: number;
+}
+
+/** A text before the engine adds what every text holds (`accept`, `negotiation_id`, times…). */
+export interface Draft {
+  readonly data: object;
+  readonly info: object;
+  /** What goes into `meta` besides. */
+  readonly meta?: Partial<ContributionMeta>;
+}
+
+/** One negotiation from the view of one party. */
+export interface Agreement {
+  readonly negotiationId: string;
+  /** The first word, `accept` false; null while something must be seen first. */
+  opening(meeting: Meeting): Draft | null;
+  /** The text that all `signers` shall sign; null while it is not yet, or never, one's turn. */
+  compose(meeting: Meeting): (Draft & { readonly signers: readonly string[] }) | null;
+  /** Null where a text that another composed may be signed, else the reason against it. */
+  review(statement: Statement, meeting: Meeting): string | null;
+  /** The text already signed in this negotiation, from disk: no other is ever signed. */
+  readonly signed: string | null;
+  /** Must be on disk when it returns: called before a text is signed for good. */
+  remember(text: string): void;
+  /** Called after each look. */
+  progress?(meeting: Meeting): void;
+  /** What a refusal does: an operator's run stops, an unattended one waits for a better text. */
+  readonly onRefusal: 'stop' | 'wait';
+}
+
+/** How a negotiation ended. */
+export interface Agreed {
+  readonly consensus: VerifiedConsensus;
+  readonly meeting: Meeting;
+}
+
+/**
+ * Runs one negotiation to its end.
+ * @throws PanoramixError `agreement-refused` (who and why), `negotiation-unknown`, or the controller's
+ *   permanent reason; temporary ones are retried with growing pauses
+ */
+export async function agree(party: Party, agreement: Agreement): Promise<Agreed> {
+  const turn: Turn = { signed: agreement.signed, refused: new Set() };
+  for (;;) {
+    const meeting = await retrying(party, () =>
+      readMeeting(party.client, party.primitives, agreement.negotiationId),
+    );
+    agreement.progress?.(meeting);
+    if (meeting.consensus) return { consensus: meeting.consensus, meeting };
+    const moved = await retrying(party, () => move(party, agreement, meeting, turn)).catch(
+      (error: unknown) => {
+        if (isOvertaken(error, agreement)) return false;
+        throw error;
+      },
+    );
+    if (!moved) await party.wait(party.pollMs);
+  }
+}
+
+/** The others were faster: the next look shows the end. */
+function isOvertaken(error: unknown, agreement: Agreement): boolean {
+  const { code } = asPanoramixError(error);
+  return code === 'negotiation-done' || (code === 'not-a-signer' && agreement.onRefusal === 'wait');
+}
+
+interface Turn {
+  signed: string | null;
+  /** Texts that were refused, so that each is refused once. */
+  readonly refused: Set<string>;
+}
+
+/** One step at most; whether something was said, so that it is worth looking again at once. */
+async function move(
+  party: Party,
+  agreement: Agreement,
+  meeting: Meeting,
+  turn: Turn,
+): Promise<boolean> {
+  const own = lastWord(meeting, party.peerId);
+  if (turn.signed !== null) {
+    throwIfRefusedByOthers(party, agreement, meeting, turn.signed);
+    if (own?.text === turn.signed) return false;
+    await party.client.contribute(agreement.negotiationId, turn.signed);
+    return true;
+  }
+  const opening = agreement.opening(meeting);
+  if (!opening) return false;
+  if (!own || (!says(own, opening) && refusalOf(own) === null)) {
+    await say(party, agreement, meeting, opening, { accept: false });
+    return true;
+  }
+  const acceptable = chooseText(party, agreement, meeting, turn);
+  if (acceptable !== null) return signFor(party, agreement, turn, acceptable);
+  const refusal = await refuse(party, agreement, meeting, turn, opening);
+  if (refusal) return true;
+  const composed = agreement.compose(meeting);
+  if (!composed) return false;
+  const proposal = bodyOf(party, agreement, meeting, composed, { accept: true });
+  const text = acceptedText(party.primitives, proposal, composed.signers);
+  return signFor(party, agreement, turn, text);
+}
+
+/** Remembers first, then contributes: after a crash between the two the same text is sent. */
+async function signFor(
+  party: Party,
+  agreement: Agreement,
+  turn: Turn,
+  text: string,
+): Promise<boolean> {
+  agreement.remember(text);
+  turn.signed = text;
+  await party.client.contribute(agreement.negotiationId, text);
+  return true;
+}
+
+/** Among the texts of others that pass the review, the one with most signatures; ties by text. */
+function chooseText(
+  party: Party,
+  agreement: Agreement,
+  meeting: Meeting,
+  turn: Turn,
+): string | null {
+  const backers = new Map<string, number>();
+  for (const said of offered(party, meeting)) {
+    if (turn.refused.has(said.text)) continue;
+    if (!isTimely(party, said.body) || agreement.review(said, meeting) !== null) continue;
+    backers.set(said.text, (backers.get(said.text) ?? 0) + 1);
+  }
+  const best = [...backers].toSorted((left, right) =>
+    right[1] === left[1] ? (left[0] < right[0] ? -1 : 1) : right[1] - left[1],
+  )[0];
+  return best?.[0] ?? null;
+}
+
+/** Says once, in signed words, why a text is not signed: its composer reads it and can tell his operator. */
+async function refuse(
+  party: Party,
+  agreement: Agreement,
+  meeting: Meeting,
+  turn: Turn,
+  opening: Draft,
+): Promise<boolean> {
+  const said = offered(party, meeting).find((statement) => !turn.refused.has(statement.text));
+  if (!said) return false;
+  const reason = isTimely(party, said.body)
+    ? (agreement.review(said, meeting) ?? 'unexpected')
+    : 'text-expired';
+  turn.refused.add(said.text);
+  await say(party, agreement, meeting, opening, {
+    accept: false,
+    refused: { reason, text_hash: hashText(party.primitives, said.text) },
+  });
+  if (agreement.onRefusal === 'wait') return true;
+  throw new PanoramixError(
+    'agreement-refused',
+    `we do not sign what ${said.signer.slice(0, 8)}… composed: ${reason}`,
+  );
+}
+
+function throwIfRefusedByOthers(
+  party: Party,
+  agreement: Agreement,
+  meeting: Meeting,
+  signed: string,
+): void {
+  if (agreement.onRefusal === 'wait') return;
+  const signers = parseContributionText(signed)?.meta.signers ?? [];
+  for (const said of meeting.statements) {
+    const refusal = said.latest && signers.includes(said.signer) ? refusalOf(said) : null;
+    if (refusal?.text_hash !== hashText(party.primitives, signed)) continue;
+    const reason = typeof refusal.reason === 'string' ? refusal.reason.slice(0, 100) : 'no reason';
+    throw new PanoramixError(
+      'agreement-refused',
+      `${said.signer.slice(0, 8)}… does not sign: ${reason}`,
+    );
+  }
+}
+
+/** `meta.refused`: which text its signer does not sign, and why. */
+function refusalOf(said: Statement): { reason?: unknown; text_hash?: unknown } | null {
+  const refused = said.body.meta['refused'];
+  return typeof refused === 'object' && refused !== null ? refused : null;
+}
+
+function offered(party: Party, meeting: Meeting): Statement[] {
+  return meeting.statements.filter(
+    (said) => said.latest && said.accepts && said.signer !== party.peerId,
+  );
+}
+
+function isTimely(party: Party, body: ContributionBody): boolean {
+  const { expires } = body.meta;
+  return expires !== undefined && party.now() < Date.parse(expires);
+}
+
+async function say(
+  party: Party,
+  agreement: Agreement,
+  meeting: Meeting,
+  draft: Draft,
+  meta: { readonly accept: boolean } & Partial<ContributionMeta>,
+): Promise<void> {
+  await party.client.contribute(
+    agreement.negotiationId,
+    contributionText(bodyOf(party, agreement, meeting, draft, meta)),
+  );
+}
+
+function bodyOf(
+  party: Party,
+  agreement: Agreement,
+  meeting: Meeting,
+  draft: Draft,
+  meta: { readonly accept: boolean } & Partial<ContributionMeta>,
+): ContributionBody {
+  const nowMs = party.now();
+  return {
+    data: draft.data,
+    info: draft.info,
+    meta: {
+      signers: [],
+      ...draft.meta,
+      ...meta,
+      negotiation_id: agreement.negotiationId,
+      round: 1 + meeting.statements.filter((said) => said.signer === party.peerId).length,
+      time: new Date(nowMs).toISOString(),
+      expires: new Date(nowMs + TEXT_LIFETIME_MS).toISOString(),
+    },
+  };
+}
+
+/** Whether a statement already says what a draft would: then it is not said again after a restart. */
+function says(said: Statement, draft: Draft): boolean {
+  return canonicalText(said.body.data) === canonicalText(draft.data);
+}
+
+/** Repeats an action on temporary errors, with pauses from `pollMs` doubling to half a minute. */
+export async function retrying<Value>(party: Party, action: () => Promise<Value>): Promise<Value> {
+  for (let pauseMs = party.pollMs; ; pauseMs = Math.min(2 * pauseMs, BACKOFF_MS_MAX)) {
+    try {
+      return await action();
+    } catch (error) {
+      const failure = asPanoramixError(error);
+      if (!failure.temporary) throw failure;
+      await party.wait(pauseMs);
+    }
+  }
+}

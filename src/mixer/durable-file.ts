@@ -1,0 +1,84 @@
+/**
+ * Small files that must survive a kill -9 or a power cut: state, the last directory, endpoint keys.
+ * A reader finds the old text or the new one, whole; once a call returns, the new one is on disk.
+ */
+import {
+  closeSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
+
+/**
+ * Writes a file whole, over an older one.
+ * @param mode permission bits of the file; its folder is created 0700
+ * @throws the file system's error; the old file then still stands
+ */
+export function replaceDurably(path: string, text: string, mode = 0o600): void {
+  const draft = writeDraft(path, text, mode);
+  try {
+    renameSync(draft, path);
+  } catch (error) {
+    rmSync(draft, { force: true });
+    throw error;
+  }
+  syncFolder(path);
+}
+
+/**
+ * Writes a file that must not exist yet.
+ * @returns false, and nothing is written, where the name is taken
+ */
+export function createDurably(path: string, text: string, mode = 0o600): boolean {
+  const draft = writeDraft(path, text, mode);
+  try {
+    linkSync(draft, path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  } finally {
+    rmSync(draft, { force: true });
+  }
+  syncFolder(path);
+  return true;
+}
+
+/** The text of a file, or null where there is none. */
+export function readIfThere(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+function writeDraft(path: string, text: string, mode: number): string {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const draft = `${path}.${process.pid}.draft`;
+  // A draft of an earlier process with our pid is worthless, and might be readable by others.
+  rmSync(draft, { force: true });
+  const handle = openSync(draft, 'wx', mode);
+  try {
+    writeSync(handle, text);
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+  return draft;
+}
+
+function syncFolder(path: string): void {
+  const folder = openSync(dirname(path), 'r');
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
+}

@@ -1,0 +1,88 @@
+/**
+ * What a peer must remember of its mixnet between two starts: which negotiations it takes part in, what
+ * it has signed there, and what came of them. Written whole before anything is signed, so that a kill -9
+ * at any point leads back to the same step. Holds invitation tokens, hence mode 0600.
+ */
+import { z } from 'zod';
+import { PanoramixError } from '../errors.ts';
+import { readIfThere, replaceDurably } from './durable-file.ts';
+
+const state = z.strictObject({
+  version: z.literal(1),
+  /** The controller on which the owners meet. */
+  catalog_url: z.string(),
+  peer_id: z.string(),
+  /** Peer id of who proposed the mixnet. */
+  coordinator: z.string().optional(),
+  /** Negotiation of the founding text. */
+  founding_negotiation_id: z.string(),
+  /** The coordinator's: one token for each invitation. */
+  tokens: z.array(z.string()).optional(),
+  /** The contributor's own invitation. */
+  invitation: z.string().optional(),
+  /** Negotiation of the first log entry. */
+  log_negotiation_id: z.string().optional(),
+  mixnet_id: z.string().optional(),
+  /** `<controller>/panoramix/peers/ID/` (D4.2 §5.2): what is given to users. */
+  mixnet_url: z.string().optional(),
+  /** Peer ids of the nodes in the log: who may post to a node's endpoint. */
+  nodes: z.array(z.string()).optional(),
+  /** Where the next snapshot is negotiated; the owners alone know it. */
+  next_negotiation_id: z.string().optional(),
+  /** Opened by this peer, to be proposed as the one that follows. */
+  proposed_negotiation_id: z.string().optional(),
+  /** Texts signed for good, by negotiation: in each, no other is ever signed. */
+  signed: z.record(z.string(), z.string()),
+});
+
+/** The state file, parsed. Complete, and its mixnet set up, once `next_negotiation_id` is there. */
+export type MixnetState = z.output<typeof state>;
+
+/** The state file of one peer. */
+export class MixnetStateFile {
+  readonly path: string;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  /**
+   * Null where there is none yet.
+   * @throws PanoramixError `config-invalid` where it cannot be read; it is never overwritten then
+   */
+  read(): MixnetState | null {
+    const text = readIfThere(this.path);
+    if (text === null) return null;
+    let json: unknown;
+    try {
+      json = JSON.parse(text);
+    } catch {
+      json = null;
+    }
+    const parsed = state.safeParse(json);
+    if (parsed.success) return parsed.data;
+    throw new PanoramixError(
+      'config-invalid',
+      `${this.path} is no state file of this version; restore it, or move it away to start anew`,
+    );
+  }
+
+  /** Writes a whole new state. */
+  write(next: MixnetState): MixnetState {
+    replaceDurably(this.path, `${JSON.stringify(next, null, 2)}\n`);
+    return next;
+  }
+
+  /** Changes some fields of what is there. */
+  update(change: Partial<MixnetState>): MixnetState {
+    const before = this.read();
+    if (!before) throw new PanoramixError('config-invalid', `${this.path} is missing`);
+    return this.write({ ...before, ...change });
+  }
+
+  /** Remembers a text as signed, before it is. */
+  sign(negotiationId: string, text: string): void {
+    const before = this.read();
+    this.update({ signed: { ...before?.signed, [negotiationId]: text } });
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * The coordinator's way to a mixnet (D4.2 §5.1): register, invite, wait until all have joined, found,
+ * name the nodes. Killed at any point and started again with the same options, it goes on.
+ */
+import { retrying } from '../client/agree.ts';
+import { createToken, writeInvitation, type Invitation } from '../client/invitation.ts';
+import { PanoramixError } from '../errors.ts';
+import { refuseTerms } from '../mixnet/directory-texts.ts';
+import { MixnetStateFile, type MixnetState } from '../mixer/mixnet-state.ts';
+import { composeFounding, joinedPeers, proposeFounding } from './founding.ts';
+import { nodeOf } from './nodes.ts';
+import { partyOf, type FoundOptions, type Mixnet } from './options.ts';
+import { agreeOnNodes, applyFounding, mixnetOf, settle } from './settle.ts';
+
+/**
+ * Founds a mixnet with those who hold the invitations, and names its nodes.
+ * @returns once the controller has taken both; at once where the state file says that it has
+ * @throws PanoramixError `config-invalid` before anything is sent, `agreement-refused` with who and why
+ */
+export async function foundMixnet(options: FoundOptions): Promise<Mixnet> {
+  checkOptions(options);
+  const party = partyOf(options);
+  const file = new MixnetStateFile(options.statePath);
+  const finished = mixnetOf(file.read());
+  if (finished) return finished;
+  await retrying(party, () => options.client.registerPeer(options.peerName));
+  options.progress?.({ event: 'registered', peerId: party.peerId });
+
+  const state = file.read() ?? (await prepare(options, file));
+  checkState(options, state);
+  const invitations = (state.tokens ?? []).map((token): Invitation => ({
+    negotiationId: state.founding_negotiation_id,
+    token,
+  }));
+  options.progress?.({ event: 'invitations', invitations: invitations.map(writeInvitation) });
+  const founding = proposeFounding(
+    options.primitives,
+    party.peerId,
+    options,
+    invitations,
+    state.log_negotiation_id as string,
+  );
+  const agreed = await settle(party, file, state.founding_negotiation_id, {
+    opening: () => founding,
+    compose: (meeting) => {
+      const joined = joinedPeers(options.primitives, meeting, invitations);
+      if (joined.length < invitations.length) return null;
+      return composeFounding(options.primitives, founding, [party.peerId, ...joined]);
+    },
+    review: () => 'coordinator-composes',
+    progress: (meeting) =>
+      options.progress?.({
+        event: 'joined',
+        joined: joinedPeers(options.primitives, meeting, invitations).length,
+        invited: invitations.length,
+      }),
+  });
+  const ground = await applyFounding(party, options, file, agreed);
+  return await agreeOnNodes(party, options, file, ground, {
+    terms: { traffic: options.traffic, snapshot_lifetime_ms: options.snapshotLifetimeMs },
+    nextNegotiationId: state.proposed_negotiation_id as string,
+  });
+}
+
+/** Opens all three negotiations and draws the tokens, before anybody is told of them. */
+async function prepare(options: FoundOptions, file: MixnetStateFile): Promise<MixnetState> {
+  const party = partyOf(options);
+  const open = (): Promise<string> => retrying(party, () => options.client.createNegotiation());
+  return file.write({
+    version: 1,
+    catalog_url: options.client.url,
+    peer_id: party.peerId,
+    coordinator: party.peerId,
+    founding_negotiation_id: await open(),
+    log_negotiation_id: await open(),
+    proposed_negotiation_id: await open(),
+    tokens: Array.from({ length: options.invitations }, () => createToken(options.primitives)),
+    signed: {},
+  });
+}
+
+function checkOptions(options: FoundOptions): void {
+  const refused = refuseTerms(options.params, options.traffic.mixes_per_route);
+  if (refused !== null) throw new PanoramixError('config-invalid', refused);
+  nodeOf(options.identity.peerId, options.node);
+}
+
+function checkState(options: FoundOptions, state: MixnetState): void {
+  if (state.peer_id !== options.identity.peerId || state.catalog_url !== options.client.url) {
+    throw new PanoramixError(
+      'config-invalid',
+      `${options.statePath} belongs to another key or controller; move it away to start anew`,
+    );
+  }
+  if (state.tokens?.length !== options.invitations) {
+    throw new PanoramixError(
+      'config-invalid',
+      `${options.statePath} was begun with ${state.tokens?.length ?? 0} invitations, not ${options.invitations}`,
+    );
+  }
+}

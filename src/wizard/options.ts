@@ -1,0 +1,109 @@
+/**
+ * What the wizards are told, and what they tell while they work. Everything that a dialogue would ask is
+ * an option, so that machines can run them; the dialogue and the command line stand above.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ControllerClient } from '../client/controller.ts';
+import type { Party } from '../client/agree.ts';
+import type { Identity } from '../crypto/keys.ts';
+import type { Primitives } from '../crypto/primitives.ts';
+import type { LogNode, PacketParams, TrafficText } from '../mixnet/directory-texts.ts';
+import type { Rule } from '../api/peer.ts';
+
+const POLL_MS_DEFAULT = 1_000;
+
+/** What both wizards need. */
+export interface WizardOptions {
+  /** The controller on which the owners meet, with the peer's own key. */
+  readonly client: ControllerClient;
+  readonly identity: Identity;
+  readonly primitives: Primitives;
+  /** The state file (`mixnet.json` in the data directory); created 0600. */
+  readonly statePath: string;
+  /** Under which the peer is registered. */
+  readonly peerName: string;
+  /** What this peer's node is to be. */
+  readonly node: NodeWish;
+  readonly progress?: (event: WizardEvent) => void;
+  /** Clock, ms since 1970. */
+  readonly now?: () => number;
+  /** Pause between two looks at the controller; default 1 s. */
+  readonly pollMs?: number;
+  /** Stops the wizard between two steps; a later run goes on from there. */
+  readonly signal?: AbortSignal;
+}
+
+/** What a peer asks for its node. Domains: A-labels; upper case is lowered. */
+export interface NodeWish {
+  readonly roles: readonly ('mix' | 'gateway')[];
+  readonly domains: readonly string[];
+  /** Share among the gateways' exits; default 1. */
+  readonly weight?: number;
+}
+
+/** What the coordinator proposes. */
+export interface FoundOptions extends WizardOptions {
+  readonly mixnetName: string;
+  readonly params: PacketParams;
+  /** Other owners to invite. */
+  readonly invitations: number;
+  /** Whose signatures later changes need; default more than half. */
+  readonly rule?: Rule;
+  readonly traffic: TrafficText;
+  readonly snapshotLifetimeMs: number;
+}
+
+/** What the contributor brings. */
+export interface JoinOptions extends WizardOptions {
+  /** `negotiation|token`, as the coordinator handed it over. */
+  readonly invitation: string;
+  /**
+   * Looks at what is proposed before anything is accepted: null to go on, else the reason against it,
+   * which the coordinator gets to read. Default: everything that works is accepted.
+   */
+  readonly reviewTerms?: (terms: ProposedTerms) => string | null;
+}
+
+/** The coordinator's proposal, as a contributor sees it. */
+export interface ProposedTerms {
+  readonly coordinator: string;
+  readonly mixnetName: string;
+  readonly params: PacketParams;
+  readonly rule: Rule;
+}
+
+/** Where a wizard stands; one event may come several times. */
+export type WizardEvent =
+  | { readonly event: 'registered'; readonly peerId: string }
+  /** Strings to hand over, one to each invitee. They are secrets until used. */
+  | { readonly event: 'invitations'; readonly invitations: readonly string[] }
+  | { readonly event: 'proposed'; readonly terms: ProposedTerms }
+  | { readonly event: 'joined'; readonly joined: number; readonly invited: number }
+  | { readonly event: 'founded'; readonly mixnetId: string; readonly mixnetUrl: string }
+  | { readonly event: 'nodes-named'; readonly named: number; readonly owners: number }
+  /** Some pairs of gateways have fewer mixes of other owners than a route needs (design §10). */
+  | { readonly event: 'few-mixes'; readonly available: number; readonly needed: number }
+  | { readonly event: 'nodes-agreed'; readonly nodes: readonly LogNode[] };
+
+/** What a wizard leaves; all of it is in the state file too. */
+export interface Mixnet {
+  readonly mixnetId: string;
+  /** What users are given (D4.2 §5.2). */
+  readonly mixnetUrl: string;
+  readonly nodes: readonly string[];
+  /** Where the nodes agree on the first snapshot. */
+  readonly nextNegotiationId: string;
+}
+
+/** The wizard as a party of its negotiations. */
+export function partyOf(options: WizardOptions): Party {
+  const { signal } = options;
+  return {
+    client: options.client,
+    primitives: options.primitives,
+    peerId: options.identity.peerId,
+    now: options.now ?? Date.now,
+    pollMs: options.pollMs ?? POLL_MS_DEFAULT,
+    wait: (delayMs) => sleep(delayMs, undefined, signal && { signal }),
+  };
+}
