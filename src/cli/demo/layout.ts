@@ -15,6 +15,8 @@ export interface Provider {
   readonly deliverPort: number;
   /** Port on loopback for mail that is not mixed (10036). */
   readonly reinjectPort: number;
+  /** Ports of the filter, where the mail server must know them beforehand. */
+  readonly filterPorts?: { readonly lmtp: number; readonly smtp: number };
 }
 
 /** What a demo mixnet is made of. */
@@ -67,8 +69,8 @@ export async function writeLayout(options: DemoOptions): Promise<DemoPeer[]> {
       nodeConfig: join(folder, 'node.yaml'),
       controllerDataDir: join(folder, 'controller'),
       nodeDataDir: join(folder, 'node'),
-      smtpPort: provider ? smtpPort : 0,
-      lmtpPort: provider ? lmtpPort : 0,
+      smtpPort: provider ? (provider.filterPorts?.smtp ?? smtpPort) : 0,
+      lmtpPort: provider ? (provider.filterPorts?.lmtp ?? lmtpPort) : 0,
     };
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     writeYaml(peer.controllerConfig, controllerConfig(peer, controllerPort, options));
