@@ -37,7 +37,10 @@ export const endpointCreate = z
     senders: senders.default('peers'),
   })
   .refine((data) => data.size_min <= data.size_max, 'size_min over size_max');
+/** As it is sent: what has a default may be left out. */
 export type EndpointCreate = z.input<typeof endpointCreate>;
+/** As it is stored. */
+export type EndpointFields = z.output<typeof endpointCreate>;
 
 /** `data` of `PATCH /endpoints/ID`. */
 export const endpointUpdate = z.strictObject({

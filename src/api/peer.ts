@@ -34,7 +34,10 @@ export const peerCreate = z.strictObject({
   /** Sorted by key. */
   owners: owners.default([]),
 });
+/** As it is sent: what has a default may be left out. */
 export type PeerCreate = z.input<typeof peerCreate>;
+/** As it is stored. */
+export type PeerFields = z.output<typeof peerCreate>;
 
 /** One line of `consensus_logs`: which consensus brought which status. */
 export const consensusLog = z.object({
@@ -93,7 +96,7 @@ export function parseFounding(text: string): FoundingTerms | null {
 }
 
 /** `data` with which a peer without owners registers itself. */
-export function singlePeer(keyData: string, name: string): Required<PeerCreate> {
+export function singlePeer(keyData: string, name: string): PeerFields {
   return {
     key_id: keyData,
     key_data: keyData,
@@ -106,7 +109,7 @@ export function singlePeer(keyData: string, name: string): Required<PeerCreate> 
 }
 
 /** `data` with which the owners of a founding text create their peer. */
-export function combinedPeer(primitives: Primitives, terms: FoundingTerms): Required<PeerCreate> {
+export function combinedPeer(primitives: Primitives, terms: FoundingTerms): PeerFields {
   const foundingText = canonicalText(terms);
   return {
     key_id: hashText(primitives, foundingText),

@@ -1,0 +1,147 @@
+/**
+ * The controller: the REST API of D4.2 §6 over Redis (design §7). It keeps boxes, negotiations and the
+ * texts that peers have signed; it never sees a key, and nobody has to believe it.
+ */
+import { createServer, type Server } from 'node:http';
+import { Router } from '@koa/router';
+import Koa from 'koa';
+import { catalogUrlOf } from '../src/api/signed.ts';
+import { PanoramixError } from '../src/errors.ts';
+import { contributionRoutes } from './contributions/routes.ts';
+import type { ControllerContext, ControllerOptions } from './context.ts';
+import { Documents } from './documents.ts';
+import { endpointRoutes } from './endpoints/routes.ts';
+import { EndpointCache } from './endpoints/store.ts';
+import { healthRoutes } from './health.ts';
+import { Arrivals } from './messages/arrivals.ts';
+import { type Boxes, messageRoutes } from './messages/routes.ts';
+import { MessageStore } from './messages/store.ts';
+import { browsers } from './middleware/browsers.ts';
+import { pressure } from './middleware/pressure.ts';
+import { problems } from './middleware/problems.ts';
+import { negotiationRoutes } from './negotiations/routes.ts';
+import { nodesRedirect, peerRoutes } from './peers/routes.ts';
+
+export type { ControllerOptions, ControllerStore, KnownNodes } from './context.ts';
+
+/** A whole request must have arrived by then: a packet of 45 kB over 30 kbit/s takes 12 s. */
+const REQUEST_MS_MAX = 20_000;
+const HEADERS_MS_MAX = 10_000;
+/** Posters keep their connection between ticks; longer than what proxies in between keep. */
+const KEEP_ALIVE_MS = 75_000;
+/** A reader that takes nothing off its socket so long is gone; longer than the longest poll. */
+const IDLE_MS_MAX = 60_000;
+/** 500 nodes with a few connections each, and clients. */
+const CONNECTIONS_MAX = 4096;
+/** On closing: how long answers under way may take. */
+const CLOSE_MS_MAX = 2_000;
+
+/** A controller, not yet listening. */
+export interface Controller {
+  /** For a server of one's own. */
+  readonly callback: ReturnType<Koa['callback']>;
+  /** Listens; port 0 takes a free one. Throws what the system says. */
+  listen(port: number, host: string): Promise<Server>;
+  /** Takes no new connection, ends long polls, lets answers under way finish. The store stays open. */
+  close(): Promise<void>;
+}
+
+/** Puts the controller together. */
+export function createController(options: ControllerOptions): Controller {
+  const context = contextOf(options);
+  const closing = new AbortController();
+  const app = createApp(context, closing.signal);
+  const callback = app.callback();
+  const servers = new Set<Server>();
+  return {
+    callback,
+    listen: async (port, host) => {
+      const server = createServer(
+        {
+          requestTimeout: REQUEST_MS_MAX,
+          headersTimeout: HEADERS_MS_MAX,
+          keepAliveTimeout: KEEP_ALIVE_MS,
+          connectionsCheckingInterval: 2_000,
+        },
+        (request, response) => void callback(request, response),
+      );
+      server.maxConnections = CONNECTIONS_MAX;
+      server.setTimeout(IDLE_MS_MAX);
+      await new Promise<void>((resolve, reject) => {
+        server.once('error', reject);
+        server.listen(port, host, () => {
+          server.off('error', reject);
+          resolve();
+        });
+      });
+      servers.add(server);
+      return server;
+    },
+    close: async () => {
+      closing.abort();
+      await Promise.all([...servers].map(closeServer));
+      servers.clear();
+    },
+  };
+}
+
+function contextOf(options: ControllerOptions): ControllerContext {
+  const { store, primitives, log } = options;
+  return {
+    documents: new Documents(store.redis, store.prefix),
+    store,
+    primitives,
+    log,
+    catalogUrl: catalogUrlOf(options.catalogUrl),
+    now: options.now ?? Date.now,
+    nodes: options.nodes ?? { has: () => false },
+  };
+}
+
+function createApp(context: ControllerContext, closing: AbortSignal): Koa {
+  const { documents, primitives, log } = context;
+  const boxes: Boxes = {
+    messages: new MessageStore(documents, primitives),
+    endpoints: new EndpointCache(documents),
+    arrivals: new Arrivals(),
+    closing,
+  };
+  const app = new Koa();
+  // A peer that breaks off in the middle of an answer is no event for the log.
+  app.on('error', (error: unknown) => log.debug({ error }, 'an answer broke off'));
+  app.use(problems(log, context.now));
+  app.use(browsers());
+  app.use(pressure(context.store));
+  const resources = new Router({ prefix: '/panoramix' });
+  for (const routes of [
+    negotiationRoutes(context),
+    contributionRoutes(context),
+    peerRoutes(context),
+    endpointRoutes(context, boxes),
+    messageRoutes(context, boxes),
+  ]) {
+    resources.use(routes.routes());
+  }
+  for (const router of [resources, nodesRedirect(context), healthRoutes(context)]) {
+    app.use(router.routes());
+    app.use(
+      router.allowedMethods({
+        throw: true,
+        methodNotAllowed: () => new PanoramixError('method-refused', 'at this path'),
+        notImplemented: () => new PanoramixError('method-refused', 'anywhere'),
+      }),
+    );
+  }
+  app.use(() => {
+    throw new PanoramixError('path-unknown', 'no route');
+  });
+  return app;
+}
+
+async function closeServer(server: Server): Promise<void> {
+  const closed = new Promise((resolve) => server.close(resolve));
+  server.closeIdleConnections();
+  const timer = setTimeout(() => server.closeAllConnections(), CLOSE_MS_MAX);
+  await closed;
+  clearTimeout(timer);
+}

@@ -1,0 +1,66 @@
+/**
+ * What every part of the controller is given: storage, primitives, clock, log, and who the nodes are.
+ */
+import type { Redis } from 'ioredis';
+import type { Primitives } from '../src/crypto/primitives.ts';
+import { type ErrorCode, PanoramixError } from '../src/errors.ts';
+import type { Log } from '../src/log.ts';
+import type { Documents } from './documents.ts';
+
+/** The part of `src/redis` that the controller uses. */
+export interface ControllerStore {
+  readonly redis: Redis;
+  /** Hash tag and first part of every key. */
+  readonly prefix: string;
+  /** From `entry-closed` on no message is taken, from `settle-only` on nothing new at all. */
+  pressure(): 'open' | 'entry-closed' | 'settle-only';
+}
+
+/** Peers that are nodes of the directory, as the program has verified it. */
+export interface KnownNodes {
+  has(peerId: string): boolean;
+}
+
+/** What `createController` is given. */
+export interface ControllerOptions {
+  readonly store: ControllerStore;
+  readonly primitives: Primitives;
+  /** Under which peers reach this controller; part of every signature. */
+  readonly catalogUrl: string;
+  readonly log: Log;
+  /** Clock, ms since 1970. */
+  readonly now?: () => number;
+  /** Nodes may post to every endpoint. Without it nobody is a node. */
+  readonly nodes?: KnownNodes;
+}
+
+/** What the resources share. */
+export interface ControllerContext {
+  readonly documents: Documents;
+  readonly store: ControllerStore;
+  readonly primitives: Primitives;
+  readonly catalogUrl: string;
+  readonly log: Log;
+  readonly now: () => number;
+  readonly nodes: KnownNodes;
+}
+
+/** A rule's answer: what shall be, or the reason why not. */
+export type Ruled<T> =
+  { readonly ok: true; readonly value: T } | { readonly ok: false; readonly reason: ErrorCode };
+
+/** What shall be. */
+export function allow<T>(value: T): Ruled<T> {
+  return { ok: true, value };
+}
+
+/** Why not. */
+export function refuse<T>(reason: ErrorCode): Ruled<T> {
+  return { ok: false, reason };
+}
+
+/** A rule's value; its reason becomes the answer to the request. */
+export function ruled<T>(answer: Ruled<T>): T {
+  if (answer.ok) return answer.value;
+  throw new PanoramixError(answer.reason, 'refused by rule');
+}

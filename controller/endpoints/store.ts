@@ -1,0 +1,99 @@
+/** Endpoints in Redis: one document each and an index; and the cache that posting goes by. */
+import type { Change, Document, Documents } from '../documents.ts';
+import { DONE_MS_MAX } from '../negotiations/rules.ts';
+import type { Endpoint } from './rules.ts';
+
+/** Endpoints in one answer of `GET /endpoints`: the newest. */
+export const LIST_MAX = 1000;
+/** Endpoints of one peer that are not processed: the open one, the next one, and some that drain. */
+export const UNPROCESSED_MAX = 16;
+const CACHED_MAX = 1024;
+
+/** An endpoint by its id. */
+export async function readEndpoint(
+  documents: Documents,
+  endpointId: string,
+): Promise<Document<Endpoint>> {
+  return await documents.read(documents.key('endpoint', endpointId));
+}
+
+/** Endpoints, oldest first; where there are too many, those that were processed first are left out. */
+export async function readEndpoints(documents: Documents): Promise<Endpoint[]> {
+  const ids = await documents.members(documents.key('endpoints'), LIST_MAX, 'highest');
+  const found = await documents.readMany<Endpoint>(ids.map((id) => documents.key('endpoint', id)));
+  return found
+    .flatMap(({ value }) => (value === null ? [] : [value]))
+    .toSorted((left, right) => openedAt(left).localeCompare(openedAt(right)));
+}
+
+function openedAt(endpoint: Endpoint): string {
+  return endpoint.logs[0]?.timestamp ?? '';
+}
+
+/** What writes a new endpoint; `limit` where its peer has too many. */
+export function openChange(
+  documents: Documents,
+  before: Document<Endpoint>,
+  after: Endpoint,
+  nowMs: number,
+): Change {
+  const { endpoint_id, peer_id } = after.data;
+  const ofPeer = documents.key('endpoints-of', peer_id);
+  return {
+    expect: [before],
+    limits: [{ key: ofPeer, max: UNPROCESSED_MAX, nowMs: 0 }],
+    // Scores are the times at which documents expire.
+    prune: [{ key: documents.key('endpoints'), nowMs }],
+    put: [{ key: before.key, value: after, ttlMs: null }],
+    index: [
+      { key: ofPeer, score: nowMs, member: endpoint_id },
+      { key: documents.key('endpoints'), score: Infinity, member: endpoint_id },
+    ],
+  };
+}
+
+/** What writes an endpoint's new status; the last one lets its document expire. */
+export function statusChange(
+  documents: Documents,
+  before: Document<Endpoint>,
+  after: Endpoint,
+  nowMs: number,
+): Change {
+  const { endpoint_id, peer_id } = after.data;
+  if (after.status !== 'PROCESSED') {
+    return { expect: [before], put: [{ key: before.key, value: after, ttlMs: null }] };
+  }
+  return {
+    expect: [before],
+    put: [{ key: before.key, value: after, ttlMs: DONE_MS_MAX }],
+    index: [{ key: documents.key('endpoints'), score: nowMs + DONE_MS_MAX, member: endpoint_id }],
+    unindex: [{ key: documents.key('endpoints-of', peer_id), member: endpoint_id }],
+  };
+}
+
+/**
+ * Endpoints as last read. Whoever acts on one names its version to Redis in the same atomic step, so a
+ * stale one costs a second reading and nothing else.
+ */
+export class EndpointCache {
+  readonly #documents: Documents;
+  readonly #cached = new Map<string, Document<Endpoint>>();
+
+  constructor(documents: Documents) {
+    this.#documents = documents;
+  }
+
+  /** @param fresh whether what was last read has turned out to be stale */
+  async read(endpointId: string, fresh = false): Promise<Document<Endpoint>> {
+    const known = this.#cached.get(endpointId);
+    if (known !== undefined && !fresh) return known;
+    this.#cached.delete(endpointId);
+    const found = await readEndpoint(this.#documents, endpointId);
+    if (found.value !== null) {
+      const [oldest] = this.#cached.keys();
+      if (this.#cached.size >= CACHED_MAX && oldest !== undefined) this.#cached.delete(oldest);
+      this.#cached.set(endpointId, found);
+    }
+    return found;
+  }
+}

@@ -1,0 +1,88 @@
+/**
+ * Negotiations in Redis: the document under its id, a second name once there is a consensus id, and
+ * per key the set of those that are open.
+ */
+import type { ControllerContext } from '../context.ts';
+import type { Change, Document, Documents } from '../documents.ts';
+import { DONE_MS_MAX, type Negotiation, OPEN_MS_MAX, OPEN_PER_KEY_MAX } from './rules.ts';
+
+/** Twice the time in which a request may be repeated (`STALE_MS`). */
+const REPEAT_MS = 10 * 60_000;
+const CONSENSUS_ID = /^[0-9a-f]{64}$/;
+
+/** Key of a negotiation's document. */
+export function negotiationKey(documents: Documents, id: string): string {
+  return documents.key('negotiation', id);
+}
+
+/** By negotiation id, or by consensus id. */
+export async function readNegotiation(
+  documents: Documents,
+  id: string,
+): Promise<Document<Negotiation>> {
+  if (!CONSENSUS_ID.test(id)) return await documents.read(negotiationKey(documents, id));
+  const named = await documents.read<string>(documents.key('consensus', id));
+  return await documents.read(negotiationKey(documents, named.value ?? ''));
+}
+
+/** The negotiation that an equal request has begun, or null. */
+export async function readRepeat(
+  documents: Documents,
+  requestHash: string,
+): Promise<Document<string>> {
+  return await documents.read(documents.key('request', requestHash));
+}
+
+/** What writes a new negotiation, and remembers by which request it was begun. */
+export function beginChange(
+  { documents, now }: Pick<ControllerContext, 'documents' | 'now'>,
+  negotiation: Negotiation,
+  repeat: Document<string>,
+): Change {
+  const key = openKey(documents, negotiation.opener);
+  const nowMs = now();
+  return {
+    expect: [repeat],
+    limits: [{ key, max: OPEN_PER_KEY_MAX, nowMs }],
+    prune: [{ key, nowMs }],
+    put: [
+      { key: negotiationKey(documents, negotiation.id), value: negotiation, ttlMs: OPEN_MS_MAX },
+      { key: repeat.key, value: negotiation.id, ttlMs: REPEAT_MS },
+    ],
+    index: [{ key, score: nowMs + OPEN_MS_MAX, member: negotiation.id }],
+  };
+}
+
+/** What writes a negotiation after a contribution; where it ends, also its consensus id. */
+export function contributeChange(
+  documents: Documents,
+  before: Document<Negotiation>,
+  after: Negotiation,
+): Change & { readonly put: NonNullable<Change['put']> } {
+  const key = negotiationKey(documents, after.id);
+  if (after.record === null) {
+    return { expect: [before], put: [{ key, value: after, ttlMs: OPEN_MS_MAX }] };
+  }
+  const named = documents.key('consensus', after.record.consensus);
+  return {
+    expect: [before],
+    put: [
+      { key, value: after, ttlMs: DONE_MS_MAX },
+      { key: named, value: after.id, ttlMs: DONE_MS_MAX },
+    ],
+    unindex: [{ key: openKey(documents, after.opener), member: after.id }],
+  };
+}
+
+/** Documents of an ended negotiation that must be kept as long as the peer that goes by it. */
+export function keptForGood(
+  documents: Documents,
+  negotiationId: string,
+  consensus: string,
+): string[] {
+  return [negotiationKey(documents, negotiationId), documents.key('consensus', consensus)];
+}
+
+function openKey(documents: Documents, opener: string): string {
+  return documents.key('open', opener);
+}
