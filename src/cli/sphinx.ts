@@ -141,7 +141,7 @@ const ANSWERS: Record<
   },
 
   reply(sphinx, fields) {
-    const packet = sphinx.reply(readSurb(sphinx, fields), readHex(fields, 'message'));
+    const packet = sphinx.reply(readSurb(fields), readHex(fields, 'message'));
     return { packet: showPacket(sphinx, packet) };
   },
 
@@ -187,20 +187,14 @@ function readPacket(sphinx: Sphinx, fields: Fields): Uint8Array | null {
   return whole;
 }
 
-function readSurb(sphinx: Sphinx, fields: Fields): Surb {
+function readSurb(fields: Fields): Surb {
   const surb = asFields('surb', fields['surb']);
-  const part = (name: string, length: number): Uint8Array => {
-    const bytes = readHex(surb, name);
-    if (bytes.length !== length) throw new InputError(`surb.${name}: expected ${length} bytes`);
-    return bytes;
-  };
-  const { alpha, beta, gamma } = sphinx.partBytes;
   return {
     first: new Uint8Array(0), // where the packet goes is for the one who sends it
-    alpha: part('alpha', alpha),
-    beta: part('beta', beta),
-    gamma: part('gamma', gamma),
-    ktilde: part('ktilde', 16),
+    alpha: readHex(surb, 'alpha'),
+    beta: readHex(surb, 'beta'),
+    gamma: readHex(surb, 'gamma'),
+    ktilde: readHex(surb, 'ktilde'),
   };
 }
 

@@ -25,6 +25,9 @@ export const LABELS = {
   /** Hashed under an exit's return key: the tag of a return address, and the key that hides its message id. */
   returnTag: 'panoramix/v1/return-tag',
   returnKey: 'panoramix/v1/return-key',
+  /** Makes of a storage key the key that names what is stored, and the key that it is sealed under. */
+  storageName: 'panoramix/v1/storage-name',
+  storageSeal: 'panoramix/v1/storage-seal',
 } as const satisfies Record<string, `panoramix/v1/${string}`>;
 
 /** That many bytes from a cryptographic random number generator; tests pass recorded ones. */

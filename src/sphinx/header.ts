@@ -5,7 +5,7 @@
 
 import { concat } from '../bytes.ts';
 import type { Random } from '../crypto/primitives.ts';
-import { wipe } from '../crypto/primitives.ts';
+import { requireLength, wipe } from '../crypto/primitives.ts';
 import { deriveKey, headerStream, mac, masterKey } from './derive.ts';
 import { ROUTING_LENGTH_BYTES, SECURITY_BYTES, headerLenOf } from './packet.ts';
 import type { Hop, Suite } from './packet.ts';
@@ -43,7 +43,7 @@ export function buildHeader(
   // The last hop: its routing, random bytes up to where the filler starts, the filler. The padding is
   // random, not zero: zeros would tell the last hop how long the path was.
   const final = withLength(finalRouting);
-  const padding = random(suite.betaBytes - filler.length - final.length);
+  const padding = drawExactly(random, suite.betaBytes - filler.length - final.length);
   const lastKey = streamKeys.at(-1) as Uint8Array;
   let beta = concat(headerStream(primitives, lastKey, concat(final, padding)), filler);
   let gamma = headerMac(suite, masters.at(-1) as Uint8Array, beta);
@@ -87,7 +87,7 @@ function agreeKeys(
   random: Random,
 ): { alpha: Uint8Array; masters: Uint8Array[] } {
   const { group, primitives } = suite;
-  const exponents = [group.scalarFrom(random(group.secretBytes))];
+  const exponents = [group.scalarFrom(drawExactly(random, group.secretBytes))];
   const alpha = group.publicKey(exponents[0] as Uint8Array);
   const masters = hops.map(({ publicKey }, i) => {
     const sharedSecret = group.sharedSecret(publicKey, exponents);
@@ -127,6 +127,13 @@ function headerMac(suite: Suite, master: Uint8Array, beta: Uint8Array): Uint8Arr
   const gamma = mac(suite.primitives, key, beta);
   wipe(key);
   return gamma;
+}
+
+/** That many bytes and no fewer: a source that runs dry must not make a short secret. */
+export function drawExactly(random: Random, byteLength: number): Uint8Array {
+  const bytes = random(byteLength);
+  requireLength('random', bytes, byteLength);
+  return bytes;
 }
 
 /** Zeros that a hop appends to beta before decrypting: as many as the longest routing takes away. */

@@ -37,8 +37,8 @@ export function contentBytesMax(bodyLen: number): number {
  */
 export function messageBytesMax(bodyLen: number, destBytes: number): number {
   const room = contentBytesMax(bodyLen) - ARRAY_BYTES - binaryBytes(destBytes);
-  const fits = [2, 3, 5].map((fieldBytes) => room - fieldBytes).filter((n) => n >= 0);
-  return fits.find((message) => binaryBytes(message) <= room) ?? -1;
+  const longest = [2, 3, 4, 5].map((less) => room - less).find((n) => binaryBytes(n) <= room);
+  return longest === undefined ? -1 : Math.max(longest, -1);
 }
 
 /** `[dest, message]` in msgpack; RangeError where dest is not 1 to 127 bytes. */

@@ -3,7 +3,7 @@
  * reference writes it: an array of a flag, U+00F0 to U+00F2, and byte strings.
  */
 
-import { concat, readUint, writeUint } from '../bytes.ts';
+import { concat, equalBytes, readUint, writeUint } from '../bytes.ts';
 import { ADDRESS_BYTES } from '../crypto/keys.ts';
 import { requireLength } from '../crypto/primitives.ts';
 import { MsgpackReader, binaryBytes, encodeArray, encodeBinary } from './msgpack.ts';
@@ -92,12 +92,14 @@ export function readRouting(bytes: Uint8Array): Routing | 'routing-malformed' | 
     if (dest === null || id?.length !== REPLY_ID_BYTES || !reader.atEnd) return 'routing-malformed';
     return { kind: 'reply', dest, id };
   }
-  return isOtherFlag(count, reader) ? 'routing-unknown' : 'routing-malformed';
+  return count !== null && count > 0 && hasOtherFlag(bytes)
+    ? 'routing-unknown'
+    : 'routing-malformed';
 }
 
-/** An array that starts with a two-byte string other than the three flags: perhaps a later version. */
-function isOtherFlag(count: number | null, reader: MsgpackReader): boolean {
-  if (count === null || count === 0) return false;
-  const known = [RELAY, DELIVER, REPLY].some((flag) => reader.takes(flag));
-  return !known && reader.takes(Uint8Array.of(0xa2));
+/** A whole two-byte string that is none of the three flags comes first: perhaps a later version. */
+function hasOtherFlag(bytes: Uint8Array): boolean {
+  const flag = bytes.subarray(ARRAY_BYTES, ARRAY_BYTES + FLAG_BYTES);
+  const known = [RELAY, DELIVER, REPLY].some((ours) => equalBytes(ours, flag));
+  return !known && flag.length === FLAG_BYTES && flag[0] === RELAY[0];
 }

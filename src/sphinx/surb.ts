@@ -7,7 +7,7 @@ import { concat } from '../bytes.ts';
 import { ADDRESS_BYTES } from '../crypto/keys.ts';
 import type { Random } from '../crypto/primitives.ts';
 import { requireLength, wipe } from '../crypto/primitives.ts';
-import { buildHeader } from './header.ts';
+import { buildHeader, drawExactly } from './header.ts';
 import { decryptWide, encryptWide } from './lioness.ts';
 import { SECURITY_BYTES } from './packet.ts';
 import type { Drop, Hop, Suite } from './packet.ts';
@@ -47,9 +47,9 @@ export function createSurb(
   random: Random,
 ): CreatedSurb {
   // Drawn in the reference's order: id, then the header's, then ktilde.
-  const id = random(SECURITY_BYTES);
+  const id = drawExactly(random, SECURITY_BYTES);
   const { alpha, beta, gamma, bodyKeys } = buildHeader(suite, hops, replyRouting(dest, id), random);
-  const ktilde = random(SECURITY_BYTES);
+  const ktilde = drawExactly(random, SECURITY_BYTES);
   const first = (hops[0] as Hop).routing;
   return {
     id,
@@ -66,6 +66,10 @@ export function createSurb(
  */
 export function makeReply(suite: Suite, surb: Surb, message: Uint8Array): Uint8Array {
   const { primitives, params } = suite;
+  requireLength('surb.alpha', surb.alpha, suite.group.elementBytes);
+  requireLength('surb.beta', surb.beta, suite.betaBytes);
+  requireLength('surb.gamma', surb.gamma, SECURITY_BYTES);
+  requireLength('surb.ktilde', surb.ktilde, SECURITY_BYTES);
   const body = packBody(primitives, params.bodyLen, surb.ktilde, message);
   const delta = new Uint8Array(body.length);
   encryptWide(primitives, surb.ktilde, body, delta);
