@@ -32,7 +32,8 @@ export interface Status {
 /** The directory that a node routes by. */
 export interface DirectoryStatus {
   readonly mixnet: string;
-  readonly state: 'valid' | 'directory-missing' | string;
+  /** `valid`, or the reason why mail waits. */
+  readonly state: string;
   readonly number: number | null;
   readonly nodes: number;
   readonly valid_until: number | null;

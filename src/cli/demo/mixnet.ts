@@ -113,17 +113,18 @@ export class DemoMixnet {
     const guests = this.peers.slice(1);
     const wizards: Promise<number>[] = [];
     let url = '';
-    let invited = 0;
     const say = (line: string): void => {
       const event = parseEvent(line);
-      if (event.event === 'invitation' && typeof event.invitation === 'string') {
-        const guest = guests[invited++];
-        if (guest) {
-          const guestWizard = this.#wizard(guest, ['--invitation', event.invitation]);
+      if (event.event === 'invitations' && Array.isArray(event.invitations)) {
+        for (const [i, invitation] of event.invitations.entries()) {
+          const guest = guests[i];
+          // A wizard that looks again says the same again.
+          if (!guest || wizards.length > i) continue;
+          const guestWizard = this.#wizard(guest, ['--invitation', String(invitation)]);
           wizards.push(guestWizard.run(() => undefined));
         }
       }
-      if (event.event === 'founded' && typeof event.mixnet_url === 'string') url = event.mixnet_url;
+      if (event.event === 'done' && typeof event.mixnetUrl === 'string') url = event.mixnetUrl;
     };
     const founder = this.peers[0] as DemoPeer;
     const deadline = sleep(FOUND_MS_MAX, 'late', { ref: false });

@@ -1,0 +1,110 @@
+/**
+ * `panoramix wizard --yes`: creates or joins a mixnet as the configuration file says, without questions.
+ * Killed at any step and started again it goes on where it was.
+ */
+import { Command } from 'commander';
+import { ControllerClient } from '../client/controller.ts';
+import { readConfig, section, type Config } from '../config.ts';
+import { native } from '../crypto/native.ts';
+import { PanoramixError } from '../errors.ts';
+import { readOrCreateIdentity } from '../key-files.ts';
+import { Terminal } from '../terminal.ts';
+import { foundMixnet } from '../wizard/found.ts';
+import { joinMixnet } from '../wizard/join.ts';
+import type { Mixnet, WizardEvent, WizardOptions } from '../wizard/options.ts';
+import { EXIT, runVerb } from './program.ts';
+
+const POLL_MS = 500;
+
+interface WizardFlags {
+  readonly config?: string;
+  readonly yes?: true;
+  readonly json?: true;
+  readonly invitation?: string;
+}
+
+/** The verb, for main.ts. */
+export function wizardCommand(): Command {
+  return new Command('wizard')
+    .description('creates or joins a mixnet, as the section "mixnet:" of the configuration says')
+    .option('--config <file>', 'configuration file (else PANORAMIX_CONFIG)')
+    .option('--yes', 'accept what the others propose, within what the configuration says')
+    .option('--invitation <text>', 'NEGOTIATION|TOKEN, to join')
+    .option('--json', 'one JSON object for each step')
+    .action((flags: WizardFlags) => runVerb(() => runWizard(flags)));
+}
+
+async function runWizard(flags: WizardFlags): Promise<number> {
+  if (!flags.yes) {
+    throw new PanoramixError(
+      'config-invalid',
+      'there is no dialogue yet: look at the configuration file, then call it with --yes',
+    );
+  }
+  const config = readConfig(flags.config);
+  const terminal = new Terminal();
+  const say = (event: object, text: string): void => {
+    if (flags.json) process.stdout.write(`${JSON.stringify(event)}\n`);
+    else terminal.line(text);
+  };
+  const mixnet = await takePart(config, flags.invitation, (event) => say(event, describe(event)));
+  say({ event: 'done', ...mixnet }, `The mix-net URL for users: ${mixnet.mixnetUrl}`);
+  return EXIT.done;
+}
+
+async function takePart(
+  config: Config,
+  given: string | undefined,
+  progress: (event: WizardEvent) => void,
+): Promise<Mixnet> {
+  const wish = section(config, 'mixnet');
+  const identity = readOrCreateIdentity(config.data_dir, native);
+  const options: WizardOptions = {
+    client: new ControllerClient({ url: wish.catalog_url, identity, primitives: native }),
+    identity,
+    primitives: native,
+    statePath: section(config, 'node').mixnet_file,
+    peerName: config.name,
+    node: { roles: wish.roles, domains: wish.domains },
+    progress,
+    pollMs: POLL_MS,
+  };
+  if (wish.action === 'create') {
+    return await foundMixnet({
+      ...options,
+      mixnetName: wish.name,
+      params: { GROUP: wish.group, HEADER_LEN: wish.header_len, BODY_LEN: wish.body_len },
+      invitations: wish.invitations,
+      traffic: wish.traffic,
+      snapshotLifetimeMs: wish.snapshot_lifetime_ms,
+    });
+  }
+  const invitation = given ?? wish.invitation;
+  if (!invitation) {
+    throw new PanoramixError('config-invalid', 'to join, give --invitation or mixnet.invitation');
+  }
+  return await joinMixnet({ ...options, invitation });
+}
+
+function describe(event: WizardEvent): string {
+  switch (event.event) {
+    case 'registered':
+      return `Registered peer with PEER_ID: ${event.peerId}`;
+    case 'invitations':
+      return `Send invitations to peers, one to each, over a channel that nobody reads:\n${event.invitations.join('\n')}`;
+    case 'proposed':
+      return `${event.terms.coordinator} proposes "${event.terms.mixnetName}": ${JSON.stringify(event.terms.params)}, rule ${JSON.stringify(event.terms.rule)}`;
+    case 'joined':
+      return `${event.joined} of ${event.invited} invited peers have joined`;
+    case 'founded':
+      return `Consensus reached. Created combined peer ${event.mixnetId}`;
+    case 'nodes-named':
+      return `${event.named} of ${event.owners} owners have named their nodes`;
+    case 'few-mixes':
+      return `Attention: some routes find ${event.available} mixes of other owners instead of ${event.needed}`;
+    case 'nodes-agreed':
+      return `All owners signed the list of ${event.nodes.length} nodes`;
+    default:
+      return event satisfies never;
+  }
+}
