@@ -150,10 +150,12 @@ export function reviewFounding(
 function readTerms(keyData: unknown): Omit<FoundingTerms, 'owners'> | null {
   const strict = typeof keyData === 'string' ? parseStrict(keyData) : null;
   if (!strict?.ok) return null;
-  const { owners: _, ...terms } = (strict.value ?? {}) as FoundingTerms;
+  const { owners: _owners, ...terms } = (strict.value ?? {}) as FoundingTerms;
   // A rule of m of n names the owners to come: as many as n, whoever they are.
   const placeholders = terms.rule === 'all' ? 1 : (terms.rule?.n ?? 0);
   if (!Number.isSafeInteger(placeholders) || placeholders < 1 || placeholders > 256) return null;
-  const owners = Array.from({ length: placeholders }, (_, i) => i.toString(16).padStart(64, '0'));
+  const owners = Array.from({ length: placeholders }, (_, index) =>
+    index.toString(16).padStart(64, '0'),
+  );
   return parseMixnet(canonicalText({ ...terms, owners })) ? terms : null;
 }

@@ -145,7 +145,12 @@ function finish(
   const needed = log.traffic.mixes_per_route;
   if (available < needed) options.progress?.({ event: 'few-mixes', available, needed });
   options.progress?.({ event: 'nodes-agreed', nodes: log.nodes });
-  const { tokens: _, invitation: __, ...kept } = file.read() as MixnetState;
+  const {
+    tokens: _tokens,
+    invitation: _invitation,
+    proposed_negotiation_id: _proposed,
+    ...kept
+  } = file.read() as MixnetState;
   return mixnetOf(
     file.write({
       ...kept,
