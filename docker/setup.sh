@@ -30,7 +30,11 @@ main() {
   case $role in
     demo) check_programs "${demo_needs[@]}" ;;
     test) check_programs "${test_needs[@]}" ;;
-    packages) shift && install_packages "$@" && return ;;
+    packages)
+      shift
+      install_packages "$@"
+      return
+      ;;
     *) stop "usage: bash docker/setup.sh demo|test" ;;
   esac
   if [ ${#missing[@]} -eq 0 ] && node_modules_ready; then return; fi
@@ -149,8 +153,11 @@ install_packages() {
   [ "$(id -u)" -eq 0 ] || stop 'packages: only root can do this'
   export DEBIAN_FRONTEND=noninteractive DEBCONF_NONINTERACTIVE_SEEN=true LC_ALL=C
   # One lock for the whole machine: two checkouts would put back each other's policy-rc.d.
-  exec 8>/run/lock/panoramix-setup.lock
-  flock --nonblock 8 || { say 'another set-up installs packages; waiting for it …' && flock 8; }
+  exec 8<"${policy%/*}"
+  if ! flock --nonblock 8; then
+    say 'another set-up installs packages; waiting for it …'
+    flock 8
+  fi
   apt_said=$(mktemp)
   trap 'put_policy_back; rm -f "$apt_said"' EXIT
   trap 'exit 129' HUP
