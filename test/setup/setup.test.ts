@@ -51,6 +51,8 @@ async function startProject(t: ExecutionContext): Promise<Project> {
     folder,
     run: (...options) => runScript(folder, options),
     async program(name, body) {
+      // A link to the system's own must not be written through.
+      await rm(join(folder, 'bin', name), { force: true });
       await writeFile(join(folder, 'bin', name), `#!/bin/bash\n${body}\n`);
       await chmod(join(folder, 'bin', name), 0o755);
     },
@@ -185,7 +187,7 @@ async function runInOwnSbin(
   const { folder } = project;
   await writeFile(
     join(folder, 'own-sbin'),
-    `export PATH=${folder}/bin; /bin/mount -t tmpfs none /usr/sbin; ${before}
+    `export PATH=${folder}/bin; unset DEBIAN_FRONTEND; /bin/mount -t tmpfs none /usr/sbin; ${before}
      bash docker/setup.sh ${options}; status=$?; ${after}; exit $status`,
   );
   return new Promise((resolve) => {
@@ -242,13 +244,16 @@ inOwnSbin(
 
 inOwnSbin('a busy package manager is waited for', async (t) => {
   const project = await startProject(t);
-  await rm(join(project.folder, 'bin/redis-server'));
+  const { folder } = project;
+  await rm(join(folder, 'bin/redis-server'));
+  await project.program('sleep', `echo waited >>${folder}/calls`);
   await project.program(
     'apt-get',
-    `if [ ! -e ${project.folder}/busy ]; then touch ${project.folder}/busy
+    `if [ "$(grep -c waited ${folder}/calls)" != 4 ]; then
        echo 'E: Could not get lock /var/lib/apt/lists/lock' >&2; exit 100; fi
-     ${aptGet(project.folder)}`,
+     ${aptGet(folder)}`,
   );
+  await writeFile(join(folder, 'calls'), '');
   t.is((await runInOwnSbin(project, '', 'true', 'demo')).status, 0);
 });
 
