@@ -182,7 +182,7 @@ apt_install() { apt_get install --yes --no-remove --no-install-recommends "$@"; 
 apt_get() {
   local tries
   for ((tries = 0; tries < 200; tries++)); do
-    if apt-get -q -o DPkg::Lock::Timeout=600 "$@" 2> >(tee "$apt_said" >&2); then return 0; fi
+    if apt-get -q -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=600 "$@" 2> >(tee "$apt_said" >&2); then return 0; fi
     grep -qE 'Could not get lock|Unable to lock' "$apt_said" || return 1
     sleep 3
   done

@@ -102,7 +102,7 @@ test('a fresh checkout gets its packages, and from then on nothing is done', asy
   const startMs = performance.now();
   const again = await project.run('demo');
   t.deepEqual(again, { status: 0, said: '' });
-  t.true(performance.now() - startMs < 500, 'some milliseconds, and slack for a busy machine');
+  t.true(performance.now() - startMs < 2000, 'some milliseconds, and slack for a busy machine');
   t.is((await project.calls()).length, 1);
   t.regex((await project.calls())[0] ?? '', /^npm ci --include=dev --include=optional /);
 });
