@@ -1,0 +1,246 @@
+/**
+ * Messages on their way together: fragments, sealed, until the message is complete and delivered or has
+ * expired. The write is one step with the packet's replay tag; limits hold in that same step.
+ */
+import { concat, fromUtf8 } from '../bytes.ts';
+import type { Primitives } from '../crypto/primitives.ts';
+import { guarded } from './clients.ts';
+import type { Store } from './embedded.ts';
+import { createScript, runScript } from './script.ts';
+import type { ScriptCall } from './script.ts';
+import { createSealing } from './sealing.ts';
+import type { Sealing } from './sealing.ts';
+
+/** Postfix tries for 5 days, our sender for 5, and slack: a repeat within it delivers nothing twice. */
+const DELIVERED_SECONDS = 14 * 24 * 3600;
+const DAY_MS = 24 * 3600 * 1000;
+const MESSAGE_ID_BYTES = 16;
+
+/** One part of a message. */
+export interface Fragment {
+  /** 16 bytes, the same in all parts. */
+  readonly messageId: Uint8Array;
+  /** From 0. */
+  readonly index: number;
+  readonly total: number;
+  /** Unix ms; the same in all parts. */
+  readonly expiryMs: number;
+  readonly bytes: Uint8Array;
+}
+
+/** What a fragment store holds at most. */
+export interface FragmentLimits {
+  /** Fragments of one message. */
+  readonly fragmentsMax: number;
+  /** Messages that are not yet delivered. */
+  readonly messagesMax: number;
+  /** All fragments together, as stored. */
+  readonly bytesMax: number;
+  /** From now to a fragment's expiry. */
+  readonly lifetimeMsMax: number;
+}
+
+/**
+ * 2048 fragments of 32 KB are 64 MB, more than any mail; 400 MB are 40 % of the default memory, and
+ * entry closes at 60 %; an expiry is 5 days away, twice that with clocks and retries.
+ */
+export const FRAGMENT_LIMITS: FragmentLimits = {
+  fragmentsMax: 2_048,
+  messagesMax: 10_000,
+  bytesMax: 400 * 1024 * 1024,
+  lifetimeMsMax: 10 * DAY_MS,
+};
+
+/** What became of a fragment, besides `committed`. */
+export type FragmentRefusal = 'message-full' | 'message-mismatch' | 'message-expired';
+
+/**
+ * The write as part of the journal's script: what is refused returns from it with its reason, what is
+ * there already, or belongs to a delivered message, counts as written.
+ * KEYS: message, open messages by expiry, complete messages, bytes of all, delivered marker.
+ * ARGV: id, index, total, expiry, sealed bytes, now, then the four limits.
+ */
+export function writeFragmentLua(keysBefore: number, valuesBefore: number): string {
+  const key = (index: number): string => `KEYS[${keysBefore + index}]`;
+  const value = (index: number): string => `ARGV[${valuesBefore + index}]`;
+  const number = (index: number): string => `tonumber(${value(index)})`;
+  return `
+  local function refusal()
+    local index, total, expiry, now = ${number(2)}, ${number(3)}, ${number(4)}, ${number(6)}
+    if total < 1 or index >= total or total > ${number(7)} then return 'message-mismatch' end
+    if expiry > now + ${number(10)} then return 'message-mismatch' end
+    if expiry <= now then return 'message-expired' end
+    if redis.call('EXISTS', ${key(5)}) == 1 then return nil end
+    local known = redis.call('HMGET', ${key(1)}, 'total', 'expiry', ${value(2)})
+    if known[1] then
+      if tonumber(known[1]) ~= total or tonumber(known[2]) ~= expiry then return 'message-mismatch' end
+      if known[3] then return nil end
+    elseif redis.call('ZCARD', ${key(2)}) >= ${number(8)} then
+      return 'message-full'
+    end
+    local size = string.len(${value(5)})
+    if tonumber(redis.call('GET', ${key(4)}) or '0') + size > ${number(9)} then return 'message-full' end
+    redis.call('HSET', ${key(1)}, 'total', ${value(3)}, 'expiry', ${value(4)}, ${value(2)}, ${value(5)})
+    redis.call('HINCRBY', ${key(1)}, 'bytes', size)
+    redis.call('INCRBY', ${key(4)}, size)
+    redis.call('ZADD', ${key(2)}, ${value(4)}, ${value(1)})
+    if redis.call('HLEN', ${key(1)}) == total + 3 then redis.call('SADD', ${key(3)}, ${value(1)}) end
+    return nil
+  end
+  local refused = refusal()
+  if refused then return refused end
+  `;
+}
+
+// KEYS: message, open, complete, bytes, delivered. ARGV: id, seconds to remember it, 0 for not.
+const REMOVE = createScript(
+  'remove a message',
+  `
+  if ARGV[2] ~= '0' then redis.call('SET', KEYS[5], '', 'EX', ARGV[2]) end
+  redis.call('DECRBY', KEYS[4], redis.call('HGET', KEYS[1], 'bytes') or '0')
+  redis.call('ZREM', KEYS[2], ARGV[1])
+  redis.call('SREM', KEYS[3], ARGV[1])
+  return redis.call('DEL', KEYS[1])
+  `,
+);
+
+/** Messages on their way together. A message's id here is a keyed hash of the one it travels with. */
+export class FragmentStore {
+  readonly limits: FragmentLimits;
+  readonly #store: Store;
+  readonly #sealing: Sealing;
+
+  /** @param options `storageKey`: 32 bytes, the exit's own, since messages outlive endpoints */
+  constructor(
+    store: Store,
+    options: {
+      readonly primitives: Primitives;
+      readonly storageKey: Uint8Array;
+      readonly limits?: Partial<FragmentLimits>;
+    },
+  ) {
+    this.#store = store;
+    this.#sealing = createSealing(options.primitives, options.storageKey);
+    this.limits = { ...FRAGMENT_LIMITS, ...options.limits };
+  }
+
+  /** The id that this store, and jobs, have for a message: 32 hex digits, not the id it travels with. */
+  idOf(messageId: Uint8Array): string {
+    return this.#sealing.nameOf(concat(fromUtf8('message:'), messageId));
+  }
+
+  /**
+   * Keys and values of the write, for the journal's script.
+   * @throws RangeError where the message id is not 16 bytes: the decoder's bug
+   */
+  writeCall(fragment: Fragment, nowMs: number): ScriptCall {
+    const { messageId, index, total, expiryMs, bytes } = fragment;
+    if (messageId.length !== MESSAGE_ID_BYTES) {
+      throw new RangeError(
+        `message id: expected ${MESSAGE_ID_BYTES} bytes, got ${messageId.length}`,
+      );
+    }
+    const id = this.idOf(messageId);
+    const { fragmentsMax, messagesMax, bytesMax, lifetimeMsMax } = this.limits;
+    const sealed = this.#sealing.seal(bytes, context(id, index));
+    return {
+      keys: this.#keys(id),
+      values: [id, index, total, expiryMs, sealed, nowMs].concat(
+        fragmentsMax,
+        messagesMax,
+        bytesMax,
+        lifetimeMsMax,
+      ),
+    };
+  }
+
+  /**
+   * Messages that are complete and not yet delivered. Give each its job after a commit, and at start:
+   * adding a job that exists does nothing.
+   */
+  async complete(): Promise<readonly string[]> {
+    return await guarded('list complete messages', async () => {
+      return await this.#store.redis.smembers(this.#complete());
+    });
+  }
+
+  /** All parts in order; null where the message is not complete, gone, or sealed under another key. */
+  async load(id: string): Promise<readonly Uint8Array[] | null> {
+    const stored = await guarded('load a message', async () => {
+      return await this.#store.redis.hgetallBuffer(this.#keys(id)[0] ?? '');
+    });
+    const total = Number(stored['total']?.toString() ?? Number.NaN);
+    const parts: Uint8Array[] = [];
+    for (let index = 0; index < total; index++) {
+      const sealed = stored[String(index)];
+      const part = sealed && this.#sealing.unseal(new Uint8Array(sealed), context(id, index));
+      if (part === undefined || part === null) return null;
+      parts.push(part);
+    }
+    return parts.length === total ? parts : null;
+  }
+
+  /** Removes a delivered message and remembers it for 14 days: its parts are then taken and dropped. */
+  async markDelivered(id: string): Promise<void> {
+    await this.#remove(id, DELIVERED_SECONDS);
+  }
+
+  /** Whether the message was delivered within the last 14 days. */
+  async isDelivered(id: string): Promise<boolean> {
+    return await guarded('look for a message', async () => {
+      return (await this.#store.redis.exists(this.#delivered(id))) === 1;
+    });
+  }
+
+  /** Removes a message without remembering it. */
+  async remove(id: string): Promise<void> {
+    await this.#remove(id, 0);
+  }
+
+  /** Removes messages whose expiry has passed, complete or not; returns their ids. */
+  async expire(nowMs: number): Promise<readonly string[]> {
+    const ids = await guarded('list expired messages', async () => {
+      return await this.#store.redis.zrangebyscore(this.#open(), '-inf', nowMs);
+    });
+    for (const id of ids) await this.remove(id);
+    return ids;
+  }
+
+  /** Messages that are not yet delivered, and the bytes of all. */
+  async usage(): Promise<{ readonly messages: number; readonly bytes: number }> {
+    return await guarded('measure messages', async () => ({
+      messages: await this.#store.redis.zcard(this.#open()),
+      bytes: Number((await this.#store.redis.get(this.#bytes())) ?? 0),
+    }));
+  }
+
+  async #remove(id: string, rememberSeconds: number): Promise<void> {
+    const call = { keys: this.#keys(id), values: [id, rememberSeconds] };
+    await runScript(this.#store.redis, REMOVE, call);
+  }
+
+  #keys(id: string): readonly string[] {
+    const message = `${this.#store.prefix}:message:${id}`;
+    return [message, this.#open(), this.#complete(), this.#bytes(), this.#delivered(id)];
+  }
+
+  #open(): string {
+    return `${this.#store.prefix}:messages-open`;
+  }
+
+  #complete(): string {
+    return `${this.#store.prefix}:messages-complete`;
+  }
+
+  #bytes(): string {
+    return `${this.#store.prefix}:messages-bytes`;
+  }
+
+  #delivered(id: string): string {
+    return `${this.#store.prefix}:delivered:${id}`;
+  }
+}
+
+function context(id: string, index: number): string {
+  return `fragment:${id}:${index}`;
+}

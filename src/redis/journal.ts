@@ -1,0 +1,201 @@
+/**
+ * The commit: one atomic write of a packet's replay tag and of what becomes of the packet. A packet that
+ * is not committed has left no trace and may come again; one that is never has a second outcome.
+ */
+import { toHex } from '../bytes.ts';
+import { guarded } from './clients.ts';
+import type { Store } from './embedded.ts';
+import { writeFragmentLua } from './fragment-store.ts';
+import type { Fragment, FragmentRefusal, FragmentStore } from './fragment-store.ts';
+import { writeRecordLua } from './records.ts';
+import type { Records } from './records.ts';
+import { createScript, runScripts } from './script.ts';
+import type { Script, ScriptCall } from './script.ts';
+
+const TAG_BYTES = 16;
+/**
+ * Tags are fields of small hashes, by their first 15 bits: a hash of up to 128 short fields is one
+ * packed string. At the default limit a bucket holds 61 tags on average, 128 practically never; more
+ * would still be exact, only larger.
+ */
+const BUCKET_BITS = 15;
+const BUCKETS = 2 ** BUCKET_BITS;
+/** 185 packets/s for the 3 hours of an endpoint; about 45 MB (README). */
+const TAGS_MAX_DEFAULT = 2_000_000;
+/** Written and fsynced together: 128 packets are 4 MB. */
+const GROUP_MAX = 128;
+
+/** What becomes of a packet. */
+export type Outcome =
+  | {
+      readonly kind: 'forward';
+      readonly packet: Uint8Array;
+      /** Address of the next hop, 16 bytes. */
+      readonly next: Uint8Array;
+      /** Unix ms. */
+      readonly dueMs: number;
+    }
+  | { readonly kind: 'fragment'; readonly fragment: Fragment }
+  | { readonly kind: 'none' };
+
+/** A packet to commit. */
+export interface CommitEntry {
+  /** The endpoint that the packet was sent to: tags are per mix key. */
+  readonly endpointId: string;
+  /** Replay tag, 16 bytes. */
+  readonly tag: Uint8Array;
+  readonly outcome: Outcome;
+}
+
+/**
+ * `committed`: tag and outcome are stored (a fragment that is there already, or whose message has been
+ * delivered, counts as stored). `replayed`: the tag was known. With all others nothing was written,
+ * not even the tag; commit `none` for it where the packet shall not come again.
+ */
+export type CommitResult = 'committed' | 'replayed' | 'journal-full' | FragmentRefusal;
+
+// KEYS: bucket of the tag, count of tags. ARGV: rest of the tag, most tags.
+const CHECK_TAG = `
+  if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then return 'replayed' end
+  if tonumber(redis.call('GET', KEYS[2]) or '0') >= tonumber(ARGV[2]) then return 'journal-full' end
+`;
+const WRITE_TAG = `
+  redis.call('HSET', KEYS[1], ARGV[1], '')
+  redis.call('INCR', KEYS[2])
+  return 'committed'
+`;
+const COMMIT: Record<Outcome['kind'], Script> = {
+  forward: createScript('commit a packet', CHECK_TAG + writeRecordLua(2, 2) + WRITE_TAG),
+  fragment: createScript('commit a fragment', CHECK_TAG + writeFragmentLua(2, 2) + WRITE_TAG),
+  none: createScript('commit a tag', CHECK_TAG + WRITE_TAG),
+};
+
+/** Replay tags and commits of all endpoints of a node. */
+export class Journal {
+  readonly #store: Store;
+  readonly #records: Records;
+  readonly #fragments: FragmentStore | null;
+  readonly #tagsMax: number;
+  readonly #now: () => number;
+  /** Tags whose commit failed with Redis away: it may have happened or not. */
+  readonly #uncertain = new Set<string>();
+
+  /** @param options `fragments` where the node is an exit; `tagsMax` per endpoint */
+  constructor(
+    store: Store,
+    options: {
+      readonly records: Records;
+      readonly fragments?: FragmentStore;
+      readonly tagsMax?: number;
+      readonly now?: () => number;
+    },
+  ) {
+    this.#store = store;
+    this.#records = options.records;
+    this.#fragments = options.fragments ?? null;
+    this.#tagsMax = options.tagsMax ?? TAGS_MAX_DEFAULT;
+    this.#now = options.now ?? Date.now;
+  }
+
+  /**
+   * Commits packets, each atomically, all in few writes to disk, sorted by tag, so that neither the
+   * append-only file nor the time tells in which order they came.
+   *
+   * After `redis-unavailable` the same entries must be committed again: what had been written after
+   * all answers `committed` once more, so that its job is added. Results are in the entries' order.
+   * @throws PanoramixError `redis-unavailable`, `storage-pressure`
+   */
+  async commit(entries: readonly CommitEntry[]): Promise<readonly CommitResult[]> {
+    const sorted = entries
+      .map((entry, position) => ({ entry, position, tag: nameOfTag(entry) }))
+      .toSorted((left, right) => (left.tag < right.tag ? -1 : left.tag > right.tag ? 1 : 0));
+    const results: CommitResult[] = entries.map(() => 'replayed');
+    for (let from = 0; from < sorted.length; from += GROUP_MAX) {
+      const group = sorted.slice(from, from + GROUP_MAX);
+      const calls = group.map(({ entry }) => this.#call(entry));
+      const replies = await runScripts(this.#store.redis, calls).catch((thrown: unknown) => {
+        for (const { tag } of sorted) this.#uncertain.add(tag);
+        throw thrown;
+      });
+      group.forEach(({ position, tag }, index) => {
+        const result = String(replies[index]) as CommitResult;
+        const ours = this.#uncertain.delete(tag) && result === 'replayed';
+        results[position] = ours ? 'committed' : result;
+      });
+    }
+    return results;
+  }
+
+  /** Whether a packet with this tag has been committed: saves peeling bodies; `commit` decides. */
+  async has(endpointId: string, tag: Uint8Array): Promise<boolean> {
+    const { bucket, rest } = this.#place(endpointId, tag);
+    return await guarded('look for a tag', async () => {
+      return (await this.#store.redis.hexists(bucket, rest)) === 1;
+    });
+  }
+
+  /** Tags that an endpoint holds. */
+  async count(endpointId: string): Promise<number> {
+    return await guarded('count tags', async () => {
+      return Number((await this.#store.redis.get(this.#count(endpointId))) ?? 0);
+    });
+  }
+
+  /**
+   * Removes an endpoint's tags and records, for good. Only after its mix key is destroyed: from then on
+   * nobody can tell a replay. Its storage key must go at the same time.
+   */
+  async destroy(endpointId: string): Promise<void> {
+    await this.#records.destroy(endpointId);
+    await guarded('destroy tags', async () => {
+      for (let from = 0; from < BUCKETS; from += 1_024) {
+        const buckets = Array.from({ length: 1_024 }, (_, i) => this.#bucket(endpointId, from + i));
+        await this.#store.redis.unlink(...buckets);
+      }
+      await this.#store.redis.unlink(this.#count(endpointId));
+    });
+  }
+
+  #call({ endpointId, tag, outcome }: CommitEntry): { script: Script; call: ScriptCall } {
+    const { bucket, rest } = this.#place(endpointId, tag);
+    const write = this.#write(endpointId, tag, outcome);
+    return {
+      script: COMMIT[outcome.kind],
+      call: {
+        keys: [bucket, this.#count(endpointId), ...write.keys],
+        values: [rest, this.#tagsMax, ...write.values],
+      },
+    };
+  }
+
+  #write(endpointId: string, tag: Uint8Array, outcome: Outcome): ScriptCall {
+    if (outcome.kind === 'none') return { keys: [], values: [] };
+    if (outcome.kind === 'fragment') {
+      if (this.#fragments === null) throw new RangeError('this node keeps no fragments');
+      return this.#fragments.writeCall(outcome.fragment, this.#now());
+    }
+    const { packet, next, dueMs } = outcome;
+    const recordId = this.#records.recordId(endpointId, tag);
+    return this.#records.writeCall({ recordId, endpointId, packet, next, dueMs });
+  }
+
+  #place(endpointId: string, tag: Uint8Array): { readonly bucket: string; readonly rest: Buffer } {
+    if (tag.length !== TAG_BYTES) throw new RangeError(`tag: expected ${TAG_BYTES} bytes`);
+    const [first = 0, second = 0] = tag;
+    // The first byte is wholly in the bucket's number; of the second its last bit stays in the rest.
+    const bucket = this.#bucket(endpointId, ((first << 8) | second) >> (16 - BUCKET_BITS));
+    return { bucket, rest: Buffer.from(tag.subarray(1)) };
+  }
+
+  #bucket(endpointId: string, number: number): string {
+    return `${this.#store.prefix}:tags:${endpointId}:${number.toString(36)}`;
+  }
+
+  #count(endpointId: string): string {
+    return `${this.#store.prefix}:tags:${endpointId}`;
+  }
+}
+
+function nameOfTag({ endpointId, tag }: CommitEntry): string {
+  return `${toHex(tag)}:${endpointId}`;
+}

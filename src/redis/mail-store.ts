@@ -1,0 +1,149 @@
+/**
+ * Accepted mail, from the moment we answer 250 until its packets are on their way: sealed bytes and the
+ * memory of its id in one step, then the job. A crash between the two is put right at the next start.
+ */
+import type { Primitives } from '../crypto/primitives.ts';
+import { guarded } from './clients.ts';
+import type { Store } from './embedded.ts';
+import { openQueue } from './queues.ts';
+import type { JobQueue } from './queues.ts';
+import { createScript, runScript } from './script.ts';
+import { createSealing } from './sealing.ts';
+import type { Sealing } from './sealing.ts';
+
+/** Postfix tries for 5 days, our packets live for 5, and slack: a 451 and a retry double nothing. */
+const SEEN_SECONDS = 14 * 24 * 3600;
+
+/** A mail to keep. */
+export interface StoredMail {
+  /** 32 hex digits. */
+  readonly messageId: string;
+  /** Where it goes; opaque here. */
+  readonly envelope: Uint8Array;
+  /** The mail itself, never changed. */
+  readonly data: Uint8Array;
+}
+
+// KEYS: seen marker, mail, ids of all mail. ARGV: id, sealed envelope, sealed data, seconds to remember.
+const ACCEPT = createScript(
+  'store a mail',
+  `
+  if redis.call('EXISTS', KEYS[1]) == 1 then
+    return redis.call('EXISTS', KEYS[2]) == 1 and 'waiting' or 'handled'
+  end
+  redis.call('SET', KEYS[1], '', 'EX', ARGV[4])
+  redis.call('HSET', KEYS[2], 'envelope', ARGV[2], 'data', ARGV[3])
+  redis.call('SADD', KEYS[3], ARGV[1])
+  return 'stored'
+  `,
+);
+
+/** Accepted mail. */
+export class MailStore {
+  readonly #store: Store;
+  readonly #queue: JobQueue;
+  readonly #sealing: Sealing;
+
+  private constructor(store: Store, queue: JobQueue, sealing: Sealing) {
+    this.#store = store;
+    this.#queue = queue;
+    this.#sealing = sealing;
+  }
+
+  /**
+   * Opens the store of mail, and its queue [mail].
+   * @param options `storageKey`: 32 bytes, the gateway's own, from a file
+   */
+  static async open(
+    store: Store,
+    options: { readonly primitives: Primitives; readonly storageKey: Uint8Array },
+  ): Promise<MailStore> {
+    const sealing = createSealing(options.primitives, options.storageKey);
+    return new MailStore(store, await openQueue(store, 'mail'), sealing);
+  }
+
+  /**
+   * Keeps a mail; when this returns it is on disk and will be mixed, and 250 may be said.
+   * @returns `repeat` where a mail of this id was accepted within 14 days: say 250 again
+   * @throws PanoramixError `redis-unavailable`, `storage-pressure`: say 451. Where the mail had been
+   * stored after all, it is mixed once, and the retry is a repeat.
+   */
+  async accept(mail: StoredMail): Promise<'stored' | 'repeat'> {
+    const { messageId, envelope, data } = mail;
+    const result = String(
+      await runScript(this.#store.redis, ACCEPT, {
+        keys: [this.#seen(messageId), this.#key(messageId), this.#ids()],
+        values: [
+          messageId,
+          this.#sealing.seal(envelope, context(messageId, 'envelope')),
+          this.#sealing.seal(data, context(messageId, 'data')),
+          SEEN_SECONDS,
+        ],
+      }),
+    );
+    if (result !== 'handled') await this.#queue.add(messageId);
+    return result === 'stored' ? 'stored' : 'repeat';
+  }
+
+  /** The mail; null where it is handled already, or sealed under another key. */
+  async load(messageId: string): Promise<StoredMail | null> {
+    const stored = await guarded('load a mail', async () => {
+      return await this.#store.redis.hgetallBuffer(this.#key(messageId));
+    });
+    const envelope = this.#unseal(messageId, 'envelope', stored['envelope']);
+    const data = this.#unseal(messageId, 'data', stored['data']);
+    return envelope === null || data === null ? null : { messageId, envelope, data };
+  }
+
+  /**
+   * Removes a mail whose packets have all been stored; its id stays known. Before its job ends: the job
+   * of a mail that is gone does nothing, but a mail without a job is given one by `sweep`.
+   */
+  async remove(messageId: string): Promise<void> {
+    await guarded('remove a mail', async () => {
+      await this.#store.redis.multi().del(this.#key(messageId)).srem(this.#ids(), messageId).exec();
+    });
+  }
+
+  /**
+   * Gives every mail that has no job its job: at start, and hourly.
+   * @returns how many had none
+   */
+  async sweep(): Promise<number> {
+    const ids = await guarded(
+      'list mail',
+      async () => await this.#store.redis.smembers(this.#ids()),
+    );
+    let repaired = 0;
+    for (const messageId of ids) {
+      if (await this.#queue.has(messageId)) continue;
+      await this.#queue.add(messageId);
+      repaired++;
+    }
+    if (repaired > 0) this.#store.log.info({ repaired }, 'Mail had no job and has one now');
+    return repaired;
+  }
+
+  #unseal(messageId: string, part: 'envelope' | 'data', sealed?: Buffer): Uint8Array | null {
+    if (sealed === undefined) return null;
+    const plain = this.#sealing.unseal(new Uint8Array(sealed), context(messageId, part));
+    if (plain === null) this.#store.log.error({ mail: messageId }, 'A mail cannot be opened');
+    return plain;
+  }
+
+  #seen(messageId: string): string {
+    return `${this.#store.prefix}:mail-seen:${messageId}`;
+  }
+
+  #key(messageId: string): string {
+    return `${this.#store.prefix}:mail:${messageId}`;
+  }
+
+  #ids(): string {
+    return `${this.#store.prefix}:mails`;
+  }
+}
+
+function context(messageId: string, part: 'envelope' | 'data'): string {
+  return `mail:${messageId}:${part}`;
+}
