@@ -23,6 +23,16 @@ export class DataParser extends SMTPStream {
     return super.startDataMode(bytesMax);
   }
 
+  /**
+   * smtp-server forgets its callback after calling it; where the call already read the next mail out of
+   * the same segment, that forgets the next mail's, and the connection hangs. So: forget, then call.
+   */
+  override continue(): void {
+    const resume = this._continueCallback;
+    this._continueCallback = typeof resume !== 'function';
+    if (typeof resume === 'function') resume();
+  }
+
   /** The seam: called with each chunk of the socket while in DATA. */
   override _feedDataStream(chunk: Buffer, done: (error?: Error | null) => void): void {
     const stream = this._dataStream as SMTPServerDataStream;
