@@ -41,7 +41,7 @@ export async function swaks(port: number, submission: Submission): Promise<strin
 }
 
 /** Dot-stuffing and the final dot (RFC 5321 §4.5.2), whose CRLF swaks itself sends. */
-function stuff(message: Uint8Array | string): Buffer {
+export function stuff(message: Uint8Array | string): Buffer {
   const bytes = Buffer.from(message as string).toString('latin1');
   const stuffed = bytes.replaceAll(/^\./gm, '..');
   return Buffer.from(`${stuffed}${stuffed.endsWith('\r\n') ? '' : '\r\n'}.`, 'latin1');
