@@ -58,6 +58,7 @@ export function sphinxCommand(): Command {
 }
 
 async function answerLines(verb: SphinxVerb, primitives: Primitives): Promise<void> {
+  process.stdout.once('error', () => process.exit(1)); // a reader that has gone, as in `| head -1`
   for await (const line of createInterface({ input: process.stdin, crlfDelay: Infinity })) {
     if (line.trim() === '') continue;
     const answer = answerLine(verb, line, primitives);

@@ -134,7 +134,7 @@ function readHeader(
   | 'routing-unknown' {
   const length = plain[0] as number;
   const end = ROUTING_LENGTH_BYTES + length;
-  if (length < 1 || length > ROUTING_BYTES_MAX || end > betaBytes) return 'routing-malformed';
+  if (length > ROUTING_BYTES_MAX || end > betaBytes) return 'routing-malformed';
   const routingBytes = plain.slice(ROUTING_LENGTH_BYTES, end);
   const routing = readRouting(routingBytes);
   if (typeof routing === 'string') return routing;

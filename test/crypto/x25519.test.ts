@@ -2,6 +2,7 @@ import test from 'ava';
 import { fromHex, toHex } from '../../src/bytes.ts';
 import { native } from '../../src/crypto/native.ts';
 import { portable } from '../../src/crypto/portable.ts';
+import { x25519Group } from '../../src/crypto/x25519.ts';
 
 const FF30 = 'ff'.repeat(30);
 
@@ -93,3 +94,11 @@ for (const primitives of [portable, native]) {
     t.deepEqual(group.scalarFrom(Uint8Array.of(5)), Uint8Array.from([5, ...Array(31).fill(0)]));
   });
 }
+
+test('zeros that a multiplication might return for a low-order point are of no use either', (t) => {
+  const group = x25519Group(
+    () => new Uint8Array(32),
+    (secret) => secret,
+  );
+  t.is(group.multiply(hex(`09${'00'.repeat(31)}`), new Uint8Array(32)), null);
+});

@@ -84,6 +84,8 @@ const hostile: readonly [string, DropReason, Uint8Array][] = [
   ['touched filling', 'body-mac-mismatch', flipped(good, BODY_LEN - 1)],
   ['filling only', 'payload-malformed', bodyOf('')],
   ['no end mark', 'payload-malformed', bodyOf('92c4016dc40568656c6c6f')],
+  ['another end mark', 'payload-malformed', bodyOf('92c4016dc40568656c6c6f80')],
+  ['a zero for an end mark', 'payload-malformed', bodyOf('92c4016dc40568656c6c6f00')],
   ['no content', 'payload-malformed', bodyOf('7f')],
   ['an array of one', 'payload-malformed', bodyOf('91c4016d7f')],
   ['an array of three', 'payload-malformed', bodyOf('93c4016dc4016dc4016d7f')],

@@ -1,8 +1,14 @@
 import test from 'ava';
+import { ED25519_TORSION_SUBGROUP, ed25519 } from '@noble/curves/ed25519.js';
 import fc from 'fast-check';
 import { concat, fromUtf8, toHex } from '../../src/bytes.ts';
 import { native } from '../../src/crypto/native.ts';
-import { createSphinx, deliverRouting, relayRouting } from '../../src/sphinx/index.ts';
+import {
+  createSphinx,
+  deliverRouting,
+  relayRouting,
+  replyRouting,
+} from '../../src/sphinx/index.ts';
 import type { DropReason, Peeled } from '../../src/sphinx/index.ts';
 import { forgePacket, withLengthByte } from './forge.ts';
 import { bytes, cases, flipped, freshPath, packetHex, primitiveSets } from './vectors.ts';
@@ -125,8 +131,65 @@ for (const primitives of primitiveSets) {
   }
 }
 
-test('a routing that runs past a short beta is routing-malformed', (t) => {
-  // beta of 40: the length byte's 127 is within what is decrypted, zeros appended, but not in beta.
+test('a copy disguised by a low-order point in alpha passes the MAC, and its tag gives it away', (t) => {
+  // gamma covers beta, not alpha (Sphinx §3.2), and a clamped secret takes no notice of such a point.
+  for (const primitives of primitiveSets) {
+    const sphinx = createSphinx({ group: 'X25519', headerLen: 192, bodyLen: 64 }, primitives);
+    const [hop] = freshPath(sphinx, primitives, [RELAY]);
+    if (!hop) throw new Error('one hop was asked for');
+    const secret = new Uint8Array(32).fill(64); // clamped already
+    let isFirst = true;
+    const packet = sphinx.build([hop], fromUtf8('mail'), fromUtf8('hello'), (byteLength) => {
+      const drawn = isFirst ? secret : primitives.random(byteLength);
+      isFirst = false;
+      return drawn;
+    });
+    const { Point } = ed25519;
+    const scalar = BigInt(`0x${'40'.repeat(32)}`) % Point.Fn.ORDER;
+    const tags = ED25519_TORSION_SUBGROUP.map((torsion) => {
+      const element = Point.BASE.multiply(scalar).add(Point.fromBytes(bytes(torsion), true));
+      const alpha = ed25519.utils.toMontgomery(element.toBytes());
+      const peeled = peeledOf(sphinx.peel(hop.secret, concat(alpha, packet.subarray(32))));
+      return { alpha: toHex(alpha), tag: toHex(peeled.tag), out: toHex(peeled.out) };
+    });
+    t.true(new Set(tags.map(({ alpha }) => alpha)).size > 4, 'other packets');
+    t.is(new Set(tags.map(({ tag }) => tag)).size, 1, 'one tag');
+    t.is(new Set(tags.map(({ out }) => out)).size, 1, 'and nothing of the disguise goes on');
+  }
+});
+
+test('a length byte that the reference would read as negative is routing-malformed', (t) => {
+  const sphinx = createSphinx({ group: 'X25519', headerLen: 320, bodyLen: 64 }, native);
+  const [hop] = freshPath(sphinx, native, [RELAY]);
+  if (!hop) throw new Error('one hop was asked for');
+  const outcome = (nameBytes: number) => {
+    const name = new Uint8Array(nameBytes).fill(1);
+    const routing = concat(bytes('92a2c3b0c4'), Uint8Array.of(nameBytes), name);
+    const forged = forgePacket(sphinx, native, hop.publicKey, withLengthByte(routing));
+    const result = sphinx.peel(hop.secret, forged);
+    return result.kind === 'drop' ? result.reason : result.routing.kind;
+  };
+  t.is(outcome(127 - 6), 'other');
+  t.is(outcome(128 - 6), 'routing-malformed');
+});
+
+test('a routing that runs past beta into the zeros behind it is routing-malformed', (t) => {
+  const reply = replyRouting(new Uint8Array(0), new Uint8Array(16));
+  for (const [headerLen, expected] of [
+    [32 + 25, 'reply'],
+    [32 + 24, 'routing-malformed'],
+    [32 + 9, 'routing-malformed'],
+  ] as const) {
+    const sphinx = createSphinx({ group: 'X25519', headerLen, bodyLen: 64 }, native);
+    const [hop] = freshPath(sphinx, native, [RELAY]);
+    if (!hop) throw new Error('one hop was asked for');
+    const forged = forgePacket(sphinx, native, hop.publicKey, withLengthByte(reply));
+    const result = sphinx.peel(hop.secret, forged);
+    t.is(result.kind === 'drop' ? result.reason : result.routing.kind, expected);
+  }
+});
+
+test('a routing that leaves no room in a short beta is routing-malformed', (t) => {
   const sphinx = createSphinx({ group: 'X25519', headerLen: 72, bodyLen: 64 }, native);
   const [hop] = freshPath(sphinx, native, [RELAY]);
   const outcome = (plain: Uint8Array) => {
