@@ -77,11 +77,17 @@ export async function guarded<T>(doing: string, operation: () => Promise<T>): Pr
 /** The `PanoramixError` for what ioredis or BullMQ threw. */
 export function redisError(doing: string, thrown: unknown): PanoramixError {
   if (thrown instanceof PanoramixError) return thrown;
-  const text = thrown instanceof Error ? thrown.message : String(thrown);
+  // A discarded transaction says why in a list beside its own message.
+  const causes = (thrown as { previousErrors?: readonly unknown[] } | null)?.previousErrors ?? [];
+  const text = [thrown, ...causes].map(messageOf).join('; ');
   if (text.includes('OOM command not allowed')) {
     return new PanoramixError('storage-pressure', `${doing}: Redis has no memory left`, thrown);
   }
   const ours = /\b(ERR|WRONGTYPE|NOSCRIPT)\b/.test(text) && !text.includes('max number of clients');
   if (ours) return new PanoramixError('unexpected', `${doing}: ${text}`, thrown);
   return new PanoramixError('redis-unavailable', `${doing}: ${text}`, thrown);
+}
+
+function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
 }

@@ -192,30 +192,26 @@ export function dueMsOf(job: Job): number {
   return job.timestamp + (job.opts.delay ?? 0);
 }
 
-/** Names the queue for `status`, and puts its setting where every script of BullMQ looks for it. */
+/**
+ * Names the queue for `status`, and puts its setting where every script of BullMQ looks for it. Writes
+ * only at the first time, so that a store that is full can still be opened, to drain it.
+ * @throws PanoramixError `redis-unsafe` where another program has made the queue keep events, which
+ * would be a log of the mixing
+ */
 export async function claimQueue(store: Store, name: QueueName): Promise<void> {
   queueKind(name);
   const meta = `${store.prefix}:${name}:meta`;
-  await store.redis
-    .multi()
-    .hset(meta, 'opts.maxLenEvents', '0')
-    .sadd(`${store.prefix}:queues`, name)
-    .exec();
-  await checkQueue(store, name);
-}
-
-/**
- * Throws `redis-unsafe` where a queue keeps events, which would be a log of the mixing: a program of
- * another version works on the same store.
- */
-export async function checkQueue(store: Store, name: QueueName): Promise<void> {
-  const kept = await store.redis.hget(`${store.prefix}:${name}:meta`, 'opts.maxLenEvents');
-  if (kept !== '0') {
+  const names = `${store.prefix}:queues`;
+  const kept = await store.redis.hget(meta, 'opts.maxLenEvents');
+  if (kept !== null && kept !== '0') {
     throw new PanoramixError(
       'redis-unsafe',
-      `queue ${name} keeps ${kept ?? '10000'} events; end other programs on this store, start again`,
+      `queue ${name} keeps ${kept} events: another program has used it; end that program, then ` +
+        `redis-cli HSET '${meta}' opts.maxLenEvents 0`,
     );
   }
+  if (kept === '0' && (await store.redis.sismember(names, name)) === 1) return;
+  await store.redis.multi().hset(meta, 'opts.maxLenEvents', '0').sadd(names, name).exec();
 }
 
 async function run(

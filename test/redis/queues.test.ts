@@ -47,7 +47,7 @@ test('finished and failing jobs leave neither events nor texts behind', async (t
   const failed = await store.redis.hgetall(queueKey('delivery', 'jfails'));
   t.is(failed['failedReason'], 'controller-unreachable');
   t.notRegex(JSON.stringify(failed), /example\.org/);
-  t.is(await store.redis.xlen(queueKey('delivery', 'events')), 0);
+  await until(async () => (await store.redis.xlen(queueKey('delivery', 'events'))) === 0, 7_000);
   t.is((await queueStats(store, 'delivery')).delayed, 1);
 });
 
