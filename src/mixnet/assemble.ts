@@ -3,7 +3,7 @@
  * signed, that it is for us, that sender and recipients are what each gateway may speak for, and
  * that the bytes are those that went in.
  */
-import { equalBytes, fromHex, toHex } from '../bytes.ts';
+import { equalBytes, fromHex } from '../bytes.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import type { Directory } from './directory.ts';
 import {
@@ -41,7 +41,13 @@ export type Assembled =
       /** Recipients in domains that neither the directory nor the exit's policy gives to us. */
       readonly foreign: readonly Recipient[];
     }
-  | { readonly kind: 'refused'; readonly reason: AssembleReason; readonly temporary: boolean };
+  | {
+      readonly kind: 'refused';
+      readonly reason: AssembleReason;
+      readonly temporary: boolean;
+      /** Where its signature holds, so that somebody can be told; null else. */
+      readonly envelope: Envelope | null;
+    };
 
 /** What an exit knows when it judges a mail. */
 export interface ExitView {
@@ -56,12 +62,12 @@ export interface ExitView {
 
 /**
  * Judges a complete message.
- * @param messageId 16 bytes, as the fragments had it
+ * @param matchesId whether a message id (16 bytes) is the one that the fragments had
  * @param parts the bytes of all fragments, in order
  */
 export function assembleMail(
   view: ExitView,
-  messageId: Uint8Array,
+  matchesId: (messageId: Uint8Array) => boolean,
   parts: readonly Uint8Array[],
 ): Assembled {
   const mail = splitMail(join(parts));
@@ -69,15 +75,15 @@ export function assembleMail(
   const verified = verifyEnvelope(view.primitives, mail.signedEnvelope);
   if (!verified.ok) return refuse(verified.reason);
   const { envelope } = verified;
-  const reason = finalReason(view, messageId, envelope, mail.data);
-  if (reason !== null) return refuse(reason);
+  const reason = finalReason(view, matchesId, envelope, mail.data);
+  if (reason !== null) return refuse(reason, envelope);
 
   const gateway = view.directory.nodes.find(
     ({ peerId, roles }) => peerId === envelope.gateway && roles.includes('gateway'),
   );
-  if (gateway === undefined) return wait('gateway-unknown');
+  if (gateway === undefined) return wait('gateway-unknown', envelope);
   if (envelope.from !== '' && !speaksFor(view.directory, gateway.owner, envelope.from)) {
-    return wait('sender-domain-foreign');
+    return wait('sender-domain-foreign', envelope);
   }
   const own = view.directory.nodes.find(({ peerId }) => peerId === view.me)?.domains ?? [];
   const isOurs = ({ address }: Recipient): boolean => {
@@ -85,18 +91,18 @@ export function assembleMail(
     return domain !== null && (own.includes(domain) || view.acceptsDomain(domain));
   };
   const ours = envelope.recipients.filter(isOurs);
-  if (ours.length === 0) return wait('recipients-foreign');
+  if (ours.length === 0) return wait('recipients-foreign', envelope);
   const foreign = envelope.recipients.filter((recipient) => !isOurs(recipient));
   return { kind: 'mail', envelope, data: mail.data, ours, foreign };
 }
 
 function finalReason(
   view: ExitView,
-  messageId: Uint8Array,
+  matchesId: (messageId: Uint8Array) => boolean,
   envelope: Envelope,
   data: Uint8Array,
 ): FinalReason | null {
-  if (envelope.messageId !== toHex(messageId)) return 'message-id-mismatch';
+  if (!matchesId(fromHex(envelope.messageId) as Uint8Array)) return 'message-id-mismatch';
   if (envelope.exit !== view.me) return 'exit-mismatch';
   if (envelope.expiryMs <= view.nowMs) return 'mail-expired';
   if (envelope.bytes !== data.length) return 'size-mismatch';
@@ -113,10 +119,10 @@ function speaksFor(directory: Directory, owner: string, from: string): boolean {
   );
 }
 
-function refuse(reason: FinalReason): Assembled {
-  return { kind: 'refused', reason, temporary: false };
+function refuse(reason: FinalReason, envelope: Envelope | null = null): Assembled {
+  return { kind: 'refused', reason, temporary: false, envelope };
 }
 
-function wait(reason: DirectoryLagReason): Assembled {
-  return { kind: 'refused', reason, temporary: true };
+function wait(reason: DirectoryLagReason, envelope: Envelope): Assembled {
+  return { kind: 'refused', reason, temporary: true, envelope };
 }

@@ -18,6 +18,8 @@ export type MixDropReason =
   | 'replayed'
   | 'journal-full'
   | 'message-full'
+  | 'message-mismatch'
+  | 'message-expired'
   | 'unknown-next-hop'
   | 'delay-too-long'
   | 'routing-unsupported'

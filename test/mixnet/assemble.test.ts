@@ -1,8 +1,8 @@
 import test from 'ava';
-import { concat, fromHex, toHex, writeUint } from '../../src/bytes.ts';
+import { concat, equalBytes, fromHex, toHex, writeUint } from '../../src/bytes.ts';
 import { createIdentity } from '../../src/crypto/keys.ts';
 import { native } from '../../src/crypto/native.ts';
-import { assembleMail, type ExitView } from '../../src/mixnet/assemble.ts';
+import { assembleMail, type Assembled, type ExitView } from '../../src/mixnet/assemble.ts';
 import { signEnvelope, type Envelope } from '../../src/mixnet/envelope.ts';
 import { joinMail } from '../../src/mixnet/prepare.ts';
 import { madeDirectory, madeNode, NOW_MS, peerIdOf } from './made-directory.ts';
@@ -45,7 +45,7 @@ function message(over: Partial<Envelope> = {}): Uint8Array {
 /** Cut in two, as fragments are. */
 function assemble(whole: Uint8Array, over: Partial<ExitView> = {}) {
   const parts = [whole.subarray(0, 40), whole.subarray(40)];
-  return assembleMail({ ...view, ...over }, messageId, parts);
+  return assembleMail({ ...view, ...over }, (id) => equalBytes(id, messageId), parts);
 }
 
 test('an honest mail comes out as it went in', (t) => {
@@ -136,7 +136,9 @@ for (const [what, reason, temporary, whole, over] of [
   Partial<ExitView>,
 ])[]) {
   test(`${what} is refused ${temporary ? 'for now' : 'for good'}: ${reason}`, (t) => {
-    t.deepEqual(assemble(whole, over), { kind: 'refused', reason, temporary });
+    const { envelope, ...refusal } = assemble(whole, over) as Assembled & { kind: 'refused' };
+    t.deepEqual(refusal, { kind: 'refused', reason, temporary });
+    t.is(envelope === null, /malformed|signature/.test(reason));
   });
 }
 

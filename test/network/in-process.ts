@@ -3,7 +3,7 @@
  * runs too. Redis, controllers and sockets are replaced by maps that keep what those would keep: an
  * inbox and records survive a stopped node, its memory does not.
  */
-import { toHex } from '../../src/bytes.ts';
+import { equalBytes, toHex } from '../../src/bytes.ts';
 import { createIdentity, createMixKey, nodeAddress } from '../../src/crypto/keys.ts';
 import type { Identity } from '../../src/crypto/keys.ts';
 import { native } from '../../src/crypto/native.ts';
@@ -318,7 +318,7 @@ export class InProcessNetwork {
     const inOrder = parts.toSorted((left, right) => left.index - right.index);
     const mail = assembleMail(
       view,
-      messageId,
+      (id) => equalBytes(id, messageId),
       inOrder.map(({ bytes }) => bytes),
     );
     const name = mail.kind === 'refused' ? mail.reason : mail.kind;

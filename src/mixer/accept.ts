@@ -1,0 +1,47 @@
+/**
+ * Where mail enters the mixnet: the envelope is signed by this gateway, and when `accept` returns the
+ * mail is on disk and 250 may be said.
+ */
+import type { Identity } from '../crypto/keys.ts';
+import type { Primitives } from '../crypto/primitives.ts';
+import { PanoramixError } from '../errors.ts';
+import type { MixedMail } from '../mail/envelope.ts';
+import { signEnvelope } from '../mixnet/envelope.ts';
+import type { MailStore } from '../redis/mail-store.ts';
+import type { DirectorySource } from './directory-source.ts';
+
+export interface AcceptOptions {
+  readonly identity: Identity;
+  readonly primitives: Primitives;
+  readonly mails: Pick<MailStore, 'accept'>;
+  readonly directory: DirectorySource;
+  readonly now: () => number;
+}
+
+/**
+ * Takes in the part of a mail that goes to one exit.
+ * @returns `repeat` where a mail of this id was taken within 14 days: say 250 again
+ * @throws PanoramixError `directory-unusable`, `redis-unavailable`, `storage-pressure`: say 451
+ */
+export async function acceptMail(
+  options: AcceptOptions,
+  mail: MixedMail,
+): Promise<'stored' | 'repeat'> {
+  const { identity, primitives, mails, directory, now } = options;
+  const held = directory.current();
+  if (!held.ok) throw new PanoramixError('directory-unusable', held.reason);
+  const envelope = signEnvelope(primitives, identity, {
+    messageId: mail.messageId,
+    exit: mail.exit,
+    gateway: identity.peerId,
+    from: mail.from,
+    recipients: mail.recipients,
+    body: mail.body,
+    smtputf8: mail.smtputf8,
+    ...(mail.ret === undefined ? {} : { ret: mail.ret }),
+    bytes: mail.data.length,
+    sha256: mail.sha256,
+    expiryMs: now() + held.directory.traffic.expiryMs,
+  });
+  return await mails.accept({ messageId: mail.messageId, envelope, data: mail.data });
+}

@@ -1,0 +1,169 @@
+/**
+ * Delivering: the [delivery] worker of an exit. A complete message, after its exit delay, is checked
+ * and given to the mail server, recipient by recipient until each has an end: accepted, refused, or
+ * expired. Nothing is given twice, nothing ends silently.
+ */
+import type { Primitives } from '../crypto/primitives.ts';
+import type { Log } from '../log.ts';
+import type { ArrivedMail, DeliveryResult } from '../mail/envelope.ts';
+import { assembleMail, type Assembled } from '../mixnet/assemble.ts';
+import type { Envelope, Recipient } from '../mixnet/envelope.ts';
+import type { FragmentStore } from '../redis/fragment-store.ts';
+import { backoffMs } from '../redis/jobs.ts';
+import type { RunningJob } from '../redis/queues.ts';
+import type { Counters } from './counters.ts';
+import type { DeliveryProgress, RecipientOutcome } from './delivery-progress.ts';
+import type { DirectorySource } from './directory-source.ts';
+
+/** Gives a mail to the mail server; says what became of each of its recipients. */
+export type Deliver = (mail: ArrivedMail) => Promise<DeliveryResult>;
+
+export interface DelivererOptions {
+  readonly primitives: Primitives;
+  /** Own peer id. */
+  readonly me: string;
+  readonly fragments: FragmentStore;
+  readonly progress: DeliveryProgress;
+  readonly directory: DirectorySource;
+  readonly deliver: Deliver;
+  /** The operator's wider policy: domains besides those of the directory. */
+  readonly acceptsDomain: (domain: string) => boolean;
+  readonly counters: Counters;
+  readonly log: Log;
+  readonly now: () => number;
+}
+
+type Again = { readonly againAtMs: number };
+
+export class Deliverer {
+  readonly #options: DelivererOptions;
+  /** How often each message has been tried since start. */
+  readonly #attempts = new Map<string, number>();
+
+  constructor(options: DelivererOptions) {
+    this.#options = options;
+  }
+
+  /** Works on one [delivery] job, whose id the fragment store gave. */
+  async work({ id }: RunningJob): Promise<Again | void> {
+    const { fragments, directory } = this.#options;
+    if (await fragments.isDelivered(id)) return undefined;
+    const parts = await fragments.load(id);
+    if (parts === null) return undefined;
+    const held = directory.current();
+    if (!held.ok) return this.#again(id, held.reason);
+    const { primitives, me, acceptsDomain, now } = this.#options;
+    const view = { primitives, me, acceptsDomain, nowMs: now(), directory: held.directory };
+    const mail = assembleMail(view, (messageId) => fragments.idOf(messageId) === id, parts);
+    if (mail.kind === 'mail') return await this.#give(id, mail);
+    if (mail.temporary) return this.#again(id, mail.reason);
+    return await this.#refuse(id, mail.reason, mail.envelope);
+  }
+
+  /** Gives the mail to those of our recipients that have no end yet. */
+  async #give(id: string, mail: Extract<Assembled, { kind: 'mail' }>): Promise<Again | void> {
+    const { progress, deliver } = this.#options;
+    const { envelope, ours } = mail;
+    const before = await progress.load(id);
+    const open = envelope.recipients.flatMap((recipient, place) =>
+      before.has(place) || !ours.includes(recipient) ? [] : [{ recipient, place }],
+    );
+    const outcomes = new Map<number, RecipientOutcome>();
+    if (open.length > 0) {
+      const result = await deliver(
+        arrivedMail(
+          envelope,
+          open.map(({ recipient }) => recipient),
+          mail.data,
+        ),
+      );
+      for (const { recipient, place } of open) {
+        const outcome = outcomeOf(result, recipient);
+        if (outcome !== null) outcomes.set(place, outcome);
+      }
+      await progress.save(id, outcomes);
+    }
+    if (before.size + outcomes.size < envelope.recipients.length) {
+      return this.#again(id, mail.foreign.length > 0 ? 'recipients-foreign' : 'delivery-deferred');
+    }
+    return await this.#finish(id, envelope, new Map([...before, ...outcomes]));
+  }
+
+  /** Ends a mail that this exit will never take: all who have no end yet have failed. */
+  async #refuse(id: string, reason: string, envelope: Envelope | null): Promise<void> {
+    this.#options.counters.count(reason);
+    const outcomes = new Map(await this.#options.progress.load(id));
+    for (const place of envelope?.recipients.keys() ?? []) {
+      if (!outcomes.has(place)) outcomes.set(place, { outcome: 'failed', reason, reply: '' });
+    }
+    await this.#finish(id, envelope, outcomes, reason);
+  }
+
+  async #finish(
+    id: string,
+    envelope: Envelope | null,
+    outcomes: ReadonlyMap<number, RecipientOutcome>,
+    refusal?: string,
+  ): Promise<void> {
+    const { progress, fragments, counters, log } = this.#options;
+    const failures = [...outcomes].flatMap(([place, outcome]) => {
+      const address = envelope?.recipients[place]?.address;
+      if (outcome.outcome === 'accepted' || address === undefined) return [];
+      return [{ address, reason: outcome.reason, reply: outcome.reply }];
+    });
+    if (failures.length > 0 || refusal !== undefined) {
+      await progress.keepFailed(id, { envelope, failures });
+    }
+    await fragments.markDelivered(id);
+    await progress.remove(id);
+    this.#attempts.delete(id);
+    const accepted = outcomes.size - failures.length;
+    if (accepted > 0) counters.count('delivered');
+    if (failures.length > 0) counters.count('recipient-failed', failures.length);
+    const fields = {
+      event: 'mail-finished',
+      ...(envelope && { messageId: envelope.messageId, bytes: envelope.bytes }),
+      accepted,
+      failed: failures.length,
+      ...(refusal !== undefined && { reason: refusal }),
+    };
+    if (failures.length > 0 || refusal !== undefined) {
+      log.warn(fields, 'An arrived mail did not reach everybody');
+    } else log.info(fields, 'An arrived mail reached its recipients');
+  }
+
+  #again(id: string, reason: string): Again {
+    const { counters, log, now } = this.#options;
+    const attempt = (this.#attempts.get(id) ?? 0) + 1;
+    this.#attempts.set(id, attempt);
+    counters.count('delivery-deferred');
+    log.info({ event: 'delivery-deferred', reason, attempt }, 'An arrived mail waits');
+    return { againAtMs: now() + backoffMs('delivery', attempt) };
+  }
+}
+
+function arrivedMail(
+  envelope: Envelope,
+  recipients: readonly Recipient[],
+  data: Uint8Array,
+): ArrivedMail {
+  const { messageId, from, body, smtputf8, ret, sha256 } = envelope;
+  return {
+    messageId,
+    from,
+    recipients,
+    body,
+    smtputf8,
+    ...(ret === undefined ? {} : { ret }),
+    data,
+    sha256,
+  };
+}
+
+/** Null where the recipient is to be tried again; what nobody speaks of is temporary. */
+function outcomeOf(result: DeliveryResult, { address }: Recipient): RecipientOutcome | null {
+  if (result.accepted.includes(address)) return { outcome: 'accepted' };
+  const refused = result.refused.find((one) => one.address === address);
+  if (refused?.permanent !== true) return null;
+  return { outcome: 'failed', reason: 'refused', reply: refused.reply };
+}

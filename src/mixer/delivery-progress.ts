@@ -1,0 +1,111 @@
+/**
+ * What has become of each recipient of an arrived mail, so that a second attempt gives it to nobody
+ * twice; and what has failed for good, kept for the report to its sender. Sealed: refusals quote
+ * addresses.
+ */
+import { fromUtf8, toUtf8 } from '../bytes.ts';
+import type { Primitives } from '../crypto/primitives.ts';
+import type { Envelope } from '../mixnet/envelope.ts';
+import { guarded } from '../redis/clients.ts';
+import type { Store } from '../redis/embedded.ts';
+import { createSealing, type Sealing } from '../redis/sealing.ts';
+
+/** As long as a message id is remembered as delivered. */
+const KEEP_SECONDS = 14 * 24 * 3600;
+
+/** One recipient's end: `accepted`, or why not, as the mail server or this exit said it. */
+export type RecipientOutcome =
+  | { readonly outcome: 'accepted' }
+  | { readonly outcome: 'failed'; readonly reason: string; readonly reply: string };
+
+/** A mail that did not reach everybody, for the report to its sender. */
+export interface FailedMail {
+  /** Null where nobody's signature says who sent it. */
+  readonly envelope: Envelope | null;
+  readonly failures: readonly {
+    readonly address: string;
+    readonly reason: string;
+    readonly reply: string;
+  }[];
+}
+
+export class DeliveryProgress {
+  readonly #store: Store;
+  readonly #sealing: Sealing;
+
+  /** @param options `storageKey`: 32 bytes, the gateway's own */
+  constructor(
+    store: Store,
+    options: { readonly primitives: Primitives; readonly storageKey: Uint8Array },
+  ) {
+    this.#store = store;
+    this.#sealing = createSealing(options.primitives, options.storageKey);
+  }
+
+  /** Outcomes so far, by the recipient's place in the envelope. */
+  async load(id: string): Promise<ReadonlyMap<number, RecipientOutcome>> {
+    const stored = await guarded('load a delivery', async () => {
+      return await this.#store.redis.hgetallBuffer(this.#key(id));
+    });
+    const outcomes = new Map<number, RecipientOutcome>();
+    for (const [place, sealed] of Object.entries(stored)) {
+      const plain = this.#sealing.unseal(new Uint8Array(sealed), `delivery:${id}:${place}`);
+      if (plain !== null) {
+        outcomes.set(Number(place), JSON.parse(toUtf8(plain)) as RecipientOutcome);
+      }
+    }
+    return outcomes;
+  }
+
+  /** Remembers outcomes; on disk when it returns. */
+  async save(id: string, outcomes: ReadonlyMap<number, RecipientOutcome>): Promise<void> {
+    if (outcomes.size === 0) return;
+    const fields = [...outcomes].flatMap(([place, outcome]) => [
+      String(place),
+      this.#seal(outcome, `delivery:${id}:${place}`),
+    ]);
+    await guarded('remember a delivery', async () => {
+      await this.#store.redis
+        .multi()
+        .hset(this.#key(id), ...fields)
+        .expire(this.#key(id), KEEP_SECONDS)
+        .exec();
+    });
+  }
+
+  /** Forgets the outcomes of a mail that is done. */
+  async remove(id: string): Promise<void> {
+    await guarded('forget a delivery', async () => {
+      await this.#store.redis.del(this.#key(id));
+    });
+  }
+
+  /** Keeps what failed, for the report. */
+  async keepFailed(id: string, failed: FailedMail): Promise<void> {
+    await guarded('keep what failed', async () => {
+      await this.#store.redis.set(
+        `${this.#store.prefix}:failed:${id}`,
+        this.#seal(failed, `failed:${id}`),
+        'EX',
+        KEEP_SECONDS,
+      );
+    });
+  }
+
+  /** What failed of a mail; null where nothing did. */
+  async failed(id: string): Promise<FailedMail | null> {
+    const sealed = await guarded('load what failed', async () => {
+      return await this.#store.redis.getBuffer(`${this.#store.prefix}:failed:${id}`);
+    });
+    const plain = sealed && this.#sealing.unseal(new Uint8Array(sealed), `failed:${id}`);
+    return plain === null ? null : (JSON.parse(toUtf8(plain)) as FailedMail);
+  }
+
+  #seal(value: unknown, context: string): Buffer {
+    return Buffer.from(this.#sealing.seal(fromUtf8(JSON.stringify(value)), context));
+  }
+
+  #key(id: string): string {
+    return `${this.#store.prefix}:delivery:${id}`;
+  }
+}

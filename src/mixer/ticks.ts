@@ -1,0 +1,130 @@
+/**
+ * The Poisson clock of a gateway: at each tick one packet leaves, a fragment or cover, decided by
+ * mixnet/ticks.ts. It goes the way of every packet: a record, then a [mixing] job that is due now.
+ * Next first, then the job behind it: add, then settle.
+ */
+import { toHex } from '../bytes.ts';
+import type { Random } from '../crypto/primitives.ts';
+import { asPanoramixError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { MixView } from '../mixnet/mix.ts';
+import { advanceTicks, decideTick, startTicks, type TickClock } from '../mixnet/ticks.ts';
+import type { JobQueue } from '../redis/queues.ts';
+import type { Records } from '../redis/records.ts';
+import type { Counters } from './counters.ts';
+import type { ReadyPacket, ReadyPackets } from './ready.ts';
+
+/** Owner of the records of packets that started here; sealed under the node's own storage key. */
+export const TICKS_OWNER = 'ticks';
+
+/** Timers that wait longer than a day overflow; a rate that slow looks at the clock now and then. */
+const WAIT_MS_MAX = 3_600_000;
+/** How long to wait before looking again whether there is a directory. */
+const NO_DIRECTORY_MS = 1000;
+
+export interface TickerOptions {
+  readonly random: Random;
+  readonly now: () => number;
+  readonly view: () => MixView | null;
+  readonly ready: ReadyPackets;
+  readonly records: Pick<Records, 'put' | 'remove'>;
+  readonly mixing: JobQueue;
+  readonly counters: Counters;
+  readonly log: Log;
+}
+
+export class Ticker {
+  readonly #options: TickerOptions;
+  #clock: TickClock | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #isStopped = false;
+  readonly #sending = new Set<Promise<void>>();
+
+  constructor(options: TickerOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#schedule();
+  }
+
+  /** Waits for the ticks that are being sent. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    await Promise.all(this.#sending);
+  }
+
+  #schedule(): void {
+    if (this.#isStopped) return;
+    const { random, now, view } = this.#options;
+    const rate = view()?.directory.traffic.ticksPerSecond;
+    if (rate === undefined) this.#clock = null;
+    else this.#clock ??= startTicks(random, now(), rate);
+    const waitMs = this.#clock === null ? NO_DIRECTORY_MS : this.#clock.dueMs - now();
+    this.#timer = setTimeout(() => this.#wake(), Math.min(Math.max(waitMs, 0), WAIT_MS_MAX));
+  }
+
+  #wake(): void {
+    const { random, now, view, counters } = this.#options;
+    const present = view();
+    if (this.#clock !== null && present !== null && this.#clock.dueMs <= now()) {
+      this.#tick(present);
+      const { ticksPerSecond } = present.directory.traffic;
+      const before = this.#clock.skipped;
+      this.#clock = advanceTicks(random, this.#clock, now(), ticksPerSecond);
+      if (this.#clock.skipped > before) {
+        counters.count('tick-skipped', this.#clock.skipped - before);
+      }
+    }
+    this.#schedule();
+  }
+
+  #tick({ directory }: MixView): void {
+    const { random, now, ready, counters } = this.#options;
+    const choice = decideTick(random, directory, now(), (exit) => ready.isWaiting(exit));
+    if (choice === null) return;
+    const packet = ready.take(choice.exit, choice.take);
+    // Not ready is a tick missed, whatever it would have taken: building now would delay it.
+    if (packet === null) counters.count('tick-unready');
+    const sending = this.#send(choice.exit, packet).finally(() => this.#sending.delete(sending));
+    this.#sending.add(sending);
+  }
+
+  async #send(exit: string, packet: ReadyPacket | null): Promise<void> {
+    const { ready, counters, log } = this.#options;
+    try {
+      if (packet !== null) {
+        await this.#emit(packet).catch((thrown: unknown) => {
+          ready.putBack(exit, packet);
+          throw thrown;
+        });
+        counters.count(packet.carried === null ? 'sent-cover' : 'sent-fragment');
+      }
+      await ready.fill(exit);
+    } catch (thrown) {
+      const { code, message } = asPanoramixError(thrown);
+      counters.count('tick-failed');
+      log.warn({ event: 'tick-failed', reason: code, error: message }, 'A tick sent nothing');
+    }
+  }
+
+  async #emit({ packet, carried }: ReadyPacket): Promise<void> {
+    const { random, now, records, mixing } = this.#options;
+    // Random: a packet built again after a crash is another packet, on another route.
+    const recordId = toHex(random(16));
+    const dueMs = now();
+    const next = packet.first.endpoint.address;
+    await records.put({
+      recordId,
+      endpointId: TICKS_OWNER,
+      next,
+      dueMs,
+      packet: packet.packet,
+    });
+    await mixing.add(recordId, dueMs);
+    if (carried === null) return;
+    await carried.job.settle();
+    await records.remove(carried.job.id);
+  }
+}

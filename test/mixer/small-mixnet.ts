@@ -1,0 +1,181 @@
+/**
+ * A small mixnet for tests of the mix server: every node with its own redis-server, its own
+ * controller and real HTTP between them, in one process. The directory is given, not agreed on; how
+ * it is agreed on and verified is tested with its own files.
+ */
+import type { ExecutionContext } from 'ava';
+import { toHex } from '../../src/bytes.ts';
+import { ControllerClient } from '../../src/client/controller.ts';
+import { createIdentity, nodeAddress, type Identity } from '../../src/crypto/keys.ts';
+import { native } from '../../src/crypto/native.ts';
+import { silentLog } from '../../src/log.ts';
+import type { ArrivedMail, DeliveryResult, MixedMail } from '../../src/mail/envelope.ts';
+import type { DirectorySource } from '../../src/mixer/directory-source.ts';
+import { ensureEndpoint, type OwnEndpoint } from '../../src/mixer/endpoint.ts';
+import { MixNode, type MixNodeOptions } from '../../src/mixer/node.ts';
+import type { Directory, DirectoryNode } from '../../src/mixnet/directory.ts';
+import type { Store } from '../../src/redis/embedded.ts';
+import { privateController, type PrivateController } from '../controller/private-controller.ts';
+import { madeDirectory } from '../mixnet/made-directory.ts';
+import { temporaryDataDir, temporaryStore } from '../redis/private-redis.ts';
+
+/** One node and all that is its own. */
+export interface SmallNode {
+  readonly identity: Identity;
+  readonly store: Store;
+  readonly controller: PrivateController;
+  readonly endpoint: OwnEndpoint;
+  readonly entry: DirectoryNode;
+  /** Mails that it has handed to its mail server. */
+  readonly arrived: ArrivedMail[];
+  /** What its mail server answers; by default it takes all. */
+  answer: (mail: ArrivedMail) => DeliveryResult;
+  mixer: MixNode;
+}
+
+export interface SmallMixnet {
+  readonly mixes: readonly SmallNode[];
+  readonly gateways: readonly SmallNode[];
+  directory: Directory;
+  /** Starts a node again, as after a stop of its program. */
+  restart(node: SmallNode): Promise<void>;
+  /** A mail from one gateway's domain to another's. */
+  mail(from: SmallNode, to: SmallNode, data: Uint8Array, over?: Partial<MixedMail>): MixedMail;
+}
+
+const TRAFFIC = { delayMeanMs: 100, ticksPerSecond: 40, mixesPerRoute: 3, expiryMs: 3_600_000 };
+
+/** Starts mixes and gateways; they stop with the test. */
+export async function smallMixnet(
+  t: ExecutionContext,
+  sizes: { readonly mixes: number; readonly gateways: number; readonly bodyLen?: number },
+): Promise<SmallMixnet> {
+  const params = { group: 'X25519', headerLen: 320, bodyLen: sizes.bodyLen ?? 4096 } as const;
+  const nodes: SmallNode[] = [];
+  for (let i = 0; i < sizes.mixes + sizes.gateways; i++) {
+    nodes.push(await createNode(t, i, i < sizes.mixes ? 'mix' : 'gateway'));
+  }
+  for (const { controller } of nodes) {
+    for (const { identity } of nodes) controller.nodes.add(identity.peerId);
+  }
+  const entries = nodes.map(({ entry }) => entry);
+  const mixnet: SmallMixnet = {
+    mixes: nodes.slice(0, sizes.mixes),
+    gateways: nodes.slice(sizes.mixes),
+    directory: {
+      ...madeDirectory(entries, { params }),
+      traffic: TRAFFIC,
+      validUntilMs: Date.now() + 3_600_000,
+    },
+    restart: async (node) => {
+      await node.mixer.stop();
+      node.mixer = createMixer(node, () => mixnet.directory);
+      await node.mixer.start();
+    },
+    mail: mailBetween,
+  };
+  for (const node of nodes) {
+    node.mixer = createMixer(node, () => mixnet.directory);
+    await node.mixer.start();
+  }
+  t.teardown(async () => await Promise.all(nodes.map(async ({ mixer }) => await mixer.stop())));
+  return mixnet;
+}
+
+async function createNode(
+  t: ExecutionContext,
+  number: number,
+  role: 'mix' | 'gateway',
+): Promise<SmallNode> {
+  const identity = createIdentity(native);
+  const dataDir = await temporaryDataDir(t);
+  const store = await temporaryStore(t, { dataDir });
+  const controller = await privateController(t, store);
+  const endpoint = await ensureEndpoint({
+    client: controller.client(identity),
+    identity,
+    primitives: native,
+    dataDir,
+    peerName: `node${number}`,
+    group: 'X25519',
+    lifetimeMs: 3_600_000,
+  });
+  const { publicKey } = endpoint.mixKey;
+  const entry: DirectoryNode = {
+    peerId: identity.peerId,
+    owner: identity.peerId,
+    roles: [role],
+    domains: role === 'gateway' ? [`provider${number}.example`] : [],
+    weight: 1,
+    paused: false,
+    controllerUrl: controller.url,
+    endpoints: [
+      {
+        endpointId: endpoint.endpointId,
+        publicKey,
+        address: nodeAddress(native, identity.peerId, publicKey),
+        opensMs: endpoint.opensMs,
+        closesMs: endpoint.closesMs,
+      },
+    ],
+  };
+  const node = { identity, store, controller, endpoint, entry, arrived: [] };
+  return Object.assign(node, {
+    answer: (mail: ArrivedMail) => ({
+      accepted: mail.recipients.map(({ address }) => address),
+      refused: [],
+    }),
+    mixer: undefined as unknown as MixNode,
+  });
+}
+
+function createMixer(node: SmallNode, directory: () => Directory): MixNode {
+  const { identity, store, controller, endpoint, entry } = node;
+  const source: DirectorySource = {
+    current: () => ({ ok: true, directory: directory() }),
+    last: () => directory(),
+    refresh: async () => await Promise.resolve(),
+  };
+  const clients = new Map<string, ControllerClient>();
+  const clientFor = (url: string): ControllerClient => {
+    const client = clients.get(url) ?? new ControllerClient({ url, identity, primitives: native });
+    clients.set(url, client);
+    return client;
+  };
+  const options: MixNodeOptions = {
+    identity,
+    primitives: native,
+    store,
+    log: silentLog,
+    directory: source,
+    endpoints: [endpoint],
+    storageKey: endpoint.storageKey,
+    ownController: clientFor(controller.url),
+    clientFor,
+  };
+  if (!entry.roles.includes('gateway')) return new MixNode(options);
+  const deliver = async (mail: ArrivedMail): Promise<DeliveryResult> => {
+    node.arrived.push(mail);
+    return await Promise.resolve(node.answer(mail));
+  };
+  return new MixNode({ ...options, gateway: { deliver, exitDelayMeanMs: 100 } });
+}
+
+function mailBetween(
+  from: SmallNode,
+  to: SmallNode,
+  data: Uint8Array,
+  over: Partial<MixedMail> = {},
+): MixedMail {
+  return {
+    messageId: toHex(native.random(16)),
+    exit: to.identity.peerId,
+    from: `alice@${from.entry.domains[0]}`,
+    recipients: [{ address: `bob@${to.entry.domains[0]}`, notify: 'NEVER' }],
+    body: '8BITMIME',
+    smtputf8: false,
+    data,
+    sha256: toHex(native.sha256(data)),
+    ...over,
+  };
+}
