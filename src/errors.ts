@@ -46,6 +46,13 @@ export const ERRORS = {
     text: 'Controller does not answer',
   },
 
+  'directory-unusable': {
+    temporary: true,
+    http: 503,
+    enhanced: '4.4',
+    text: 'Mixnet directory is not available',
+  },
+
   'listen-failed': {
     temporary: true,
     http: 500,

@@ -84,12 +84,12 @@ export class Forwarder {
     if (hop === null) return 'unknown-next-hop';
     await this.#departures.turn();
     try {
-      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- no window here
       await clientFor(hop.node.controllerUrl).postMessage({
         endpointId: hop.endpointId,
         recipient: hop.node.peerId,
         text: toBase64url(record.packet),
         serial: this.#serial(record),
+        // oxlint-disable-next-line unicorn/require-post-message-target-origin -- no window here
       });
       return null;
     } catch (thrown) {
