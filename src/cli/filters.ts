@@ -1,0 +1,111 @@
+/**
+ * A gateway's filters, put together with what they act on: the directory's view for decisions, the
+ * mixer's `accept` for what is mixed, Postfix's 10036 and 10037 for what passes and what arrives.
+ */
+import { join } from 'node:path';
+import { createEntry } from '../../filters/entry.ts';
+import { createExit } from '../../filters/exit.ts';
+import { listen, type Listening } from '../../filters/listen.ts';
+import { Submitter } from '../../filters/submit.ts';
+import type { Config } from '../config.ts';
+import type { Primitives } from '../crypto/primitives.ts';
+import { readOrCreateSecret } from '../key-files.ts';
+import type { Log } from '../log.ts';
+import type { DirectoryView } from '../mail/decide.ts';
+import type { ArrivedMail, DeliveryResult, MixedMail } from '../mail/envelope.ts';
+import type { DirectoryStore } from '../mixer/directory-store.ts';
+import { exitForDomain, nodeByPeer } from '../mixnet/directory.ts';
+import type { Store } from '../redis/embedded.ts';
+import { PassedStore } from '../redis/passed-store.ts';
+
+/** What the filters stand on. */
+export interface FilterOptions {
+  readonly config: Config;
+  readonly settings: NonNullable<Config['gateway']>;
+  readonly directory: DirectoryStore;
+  readonly store: Store;
+  readonly primitives: Primitives;
+  /** Of this gateway. */
+  readonly peerId: string;
+  readonly log: Log;
+}
+
+/** The filters, ready to listen. */
+export interface Filters {
+  deliver(mail: ArrivedMail): Promise<DeliveryResult>;
+  /** Whether policy delivers to a domain that the directory does not give us. */
+  acceptsDomain(domain: string): boolean;
+  listen(accept: (mail: MixedMail) => Promise<'stored' | 'repeat'>): Promise<Listening>;
+  close(): Promise<void>;
+}
+
+/** Puts the filters together; nothing listens yet. */
+export function openFilters(options: FilterOptions): Filters {
+  const { config, settings, directory, store, primitives, log } = options;
+  const secret = (name: string): Uint8Array =>
+    readOrCreateSecret(join(config.data_dir, name), primitives.random);
+  const { hostname } = settings;
+  const back = new Submitter({ server: settings.reinject, hostname });
+  const out = new Submitter({ server: settings.deliver, hostname });
+  const acceptsDomain = (domain: string): boolean => settings.exit.domains.includes(domain);
+  const ownDomains = (): readonly string[] => {
+    const held = directory.last();
+    return (held && nodeByPeer(held, options.peerId)?.domains) ?? [];
+  };
+  const returnKey = secret('return.key');
+  return {
+    acceptsDomain,
+    deliver: async (mail) =>
+      await createExit({
+        submitter: out,
+        delivers: (domain) => acceptsDomain(domain) || ownDomains().includes(domain),
+        sender: settings.exit.sender,
+        returnDomain: ownDomains()[0] ?? settings.exit.domains[0] ?? hostname,
+        returnKey,
+        primitives,
+        log,
+      })(mail),
+    listen: async (accept) =>
+      await listen({
+        lmtp: settings.lmtp,
+        smtp: settings.smtp,
+        hostname,
+        allowRemote: settings.allow_remote,
+        messageBytesMax: settings.message_bytes_max,
+        recipientsMax: settings.recipients_max,
+        log,
+        receive: createEntry({
+          accept,
+          view: () => directoryView(directory),
+          pressure: () => store.pressure(),
+          policy: { partial: settings.partial },
+          submitter: back,
+          passed: new PassedStore(store),
+          primitives,
+          idKey: secret('mail-id.key'),
+          log,
+        }),
+      }),
+    close: async () => {
+      await back.close();
+      await out.close();
+    },
+  };
+}
+
+/** What decisions go by; a domain that was ever served never falls back to the clear. */
+function directoryView(store: DirectoryStore): DirectoryView {
+  const current = store.current();
+  const held = current.ok ? current.directory : null;
+  const state = current.ok
+    ? 'valid'
+    : current.reason === 'directory-expired'
+      ? 'expired'
+      : 'missing';
+  return {
+    state,
+    serves: (domain) =>
+      store.remembers(domain) || (held !== null && exitForDomain(held, domain) !== null),
+    exitOf: (domain) => (held === null ? null : (exitForDomain(held, domain)?.peerId ?? null)),
+  };
+}

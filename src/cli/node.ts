@@ -1,0 +1,238 @@
+/**
+ * `panoramix mix` and `panoramix gateway`: one node. A gateway is a mix server with the filters in front
+ * (mail in) and behind (mail out); without them it relays for others only.
+ */
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Command } from 'commander';
+import { ControllerClient } from '../client/controller.ts';
+import { readConfig, section, type Config } from '../config.ts';
+import type { Identity } from '../crypto/keys.ts';
+import { native } from '../crypto/native.ts';
+import { asPanoramixError, PanoramixError } from '../errors.ts';
+import { readOrCreateIdentity, readOrCreateSecret } from '../key-files.ts';
+import { createLog, type Log } from '../log.ts';
+import { DirectoryStore } from '../mixer/directory-store.ts';
+import { ensureEndpoint, type OwnEndpoint } from '../mixer/endpoint.ts';
+import { Epochs } from '../mixer/epoch.ts';
+import { MixnetStateFile } from '../mixer/mixnet-state.ts';
+import { MixNode, type MixNodeOptions } from '../mixer/node.ts';
+import { openStore, type Store } from '../redis/embedded.ts';
+import { openFilters, type Filters } from './filters.ts';
+import { runProgram, type Running } from './program.ts';
+
+/** A key's endpoint outlives every snapshot that names it; rotation will open shorter ones. */
+const ENDPOINT_LIFETIME_MS = 366 * 86_400_000;
+const REFRESH_MS = 60_000;
+const PAUSE_MS = 250;
+const PAUSE_MS_MAX = 5_000;
+const LOOK_MS = 200;
+
+/** `panoramix mix`, for main.ts. */
+export function mixCommand(): Command {
+  return roleCommand('mix', 'runs a mix node: relays packets for others');
+}
+
+/** `panoramix gateway`, for main.ts. */
+export function gatewayCommand(): Command {
+  return roleCommand(
+    'gateway',
+    'runs a gateway: a node that takes and delivers mail, beside Postfix',
+  );
+}
+
+function roleCommand(role: 'mix' | 'gateway', description: string): Command {
+  return new Command(role)
+    .description(description)
+    .option('--config <file>', 'configuration file (else PANORAMIX_CONFIG)')
+    .action(async (flags: { config?: string }) => {
+      const config = readConfig(flags.config);
+      const log = createLog(`${role} ${config.name}`, config.log_level);
+      await runProgram(log, () => startNode(config, role, log));
+    });
+}
+
+async function startNode(config: Config, role: 'mix' | 'gateway', log: Log): Promise<Running> {
+  const undo: (() => Promise<void> | void)[] = [];
+  const stop = async (): Promise<void> => {
+    for (const step of undo.toReversed()) await step();
+  };
+  try {
+    await bringUp(config, role, log, undo);
+    return { stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function bringUp(
+  config: Config,
+  role: 'mix' | 'gateway',
+  log: Log,
+  undo: (() => Promise<void> | void)[],
+): Promise<void> {
+  const settings = section(config, 'node');
+  const identity = readOrCreateIdentity(config.data_dir, native);
+  const state = new MixnetStateFile(settings.mixnet_file);
+  const { mixnet_id: mixnetId, catalog_url: catalogUrl } = state.read() ?? {};
+  if (!mixnetId || !catalogUrl) {
+    throw new PanoramixError(
+      'config-invalid',
+      `${state.path} names no mixnet yet: run "panoramix wizard" first`,
+    );
+  }
+  const store = await openStore({
+    url: process.env['REDIS_URL'] ?? config.redis.url,
+    dataDir: config.data_dir,
+    log,
+    maxMemoryBytes: config.redis.max_memory_mb * 1024 * 1024,
+    name: role,
+  });
+  undo.push(() => store.close());
+  const clientFor = clients(identity);
+  const own = clientFor(settings.controller_url);
+  const meeting = clientFor(catalogUrl);
+  const endpoint = await ownEndpoint(config, identity, own, log);
+  const directory = new DirectoryStore({
+    dataDir: config.data_dir,
+    mixnetId,
+    primitives: native,
+    log,
+    sources: [meeting],
+  });
+  directory.start(REFRESH_MS);
+  undo.push(() => directory.stop());
+  const epochs = new Epochs({
+    client: meeting,
+    identity,
+    primitives: native,
+    state,
+    store: directory,
+    position: () => ({
+      controllerUrl: settings.controller_url,
+      paused: false,
+      endpoints: [{ ...endpoint, publicKey: endpoint.mixKey.publicKey }],
+    }),
+    log,
+  });
+  // Runs beside everything else: what needs a directory waits for one by itself.
+  epochs.start().catch(() => undefined);
+  undo.push(() => epochs.stop());
+
+  const common: MixNodeOptions = {
+    identity,
+    primitives: native,
+    store,
+    log,
+    directory,
+    endpoints: [endpoint],
+    storageKey: readOrCreateSecret(join(config.data_dir, 'storage.key'), native.random),
+    ownController: own,
+    clientFor,
+  };
+  if (role === 'mix') {
+    const node = new MixNode(common);
+    undo.push(() => node.stop());
+    await node.start();
+    log.info({}, 'Mix runs');
+    return;
+  }
+  await startGateway(config, common, directory, store, undo);
+  void sayWhenRouting(directory, log, undo);
+}
+
+async function startGateway(
+  config: Config,
+  common: MixNodeOptions,
+  directory: DirectoryStore,
+  store: Store,
+  undo: (() => Promise<void> | void)[],
+): Promise<void> {
+  const settings = section(config, 'gateway');
+  const filters: Filters = openFilters({
+    config,
+    settings,
+    directory,
+    store,
+    primitives: native,
+    peerId: common.identity.peerId,
+    log: common.log,
+  });
+  undo.push(() => filters.close());
+  const node = new MixNode({
+    ...common,
+    gateway: {
+      deliver: filters.deliver,
+      acceptsDomain: filters.acceptsDomain,
+      exitDelayMeanMs: settings.exit.delay_mean_ms,
+    },
+  });
+  undo.push(() => node.stop());
+  await node.start();
+  const doors = await filters.listen((mail) => node.accept(mail));
+  undo.push(() => doors.stop());
+  common.log.info({ lmtp: doors.lmtp, smtp: doors.smtp }, 'Gateway runs');
+}
+
+/** The own controller may start after us, or be away: the node waits for it and says so. */
+async function ownEndpoint(
+  config: Config,
+  identity: Identity,
+  client: ControllerClient,
+  log: Log,
+): Promise<OwnEndpoint> {
+  for (let pauseMs = PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, PAUSE_MS_MAX)) {
+    try {
+      return await ensureEndpoint({
+        client,
+        identity,
+        primitives: native,
+        dataDir: config.data_dir,
+        peerName: config.name,
+        group: 'X25519',
+        lifetimeMs: ENDPOINT_LIFETIME_MS,
+      });
+    } catch (thrown) {
+      const error = asPanoramixError(thrown);
+      if (!error.temporary) throw error;
+      log.warn(
+        { reason: error.code, pauseMs },
+        'The own controller does not answer; waiting for it',
+      );
+      await sleep(pauseMs);
+    }
+  }
+}
+
+/** One client for each controller, so that connections and signatures are shared. */
+function clients(identity: Identity): (url: string) => ControllerClient {
+  const known = new Map<string, ControllerClient>();
+  return (url) => {
+    const client = known.get(url) ?? new ControllerClient({ url, identity, primitives: native });
+    known.set(url, client);
+    return client;
+  };
+}
+
+async function sayWhenRouting(
+  directory: DirectoryStore,
+  log: Log,
+  undo: (() => void)[],
+): Promise<void> {
+  let stopped = false;
+  undo.push(() => {
+    stopped = true;
+  });
+  let said = '';
+  while (!stopped) {
+    const current = directory.current();
+    const now = current.ok ? 'ok' : current.reason;
+    if (now !== said) {
+      if (current.ok) log.info({ number: current.directory.number }, 'Gateway takes mail');
+      else log.warn({ reason: current.reason }, 'Opted-in mail waits for a valid directory');
+    }
+    said = now;
+    await sleep(LOOK_MS, undefined, { ref: false });
+  }
+}
