@@ -67,6 +67,8 @@ export class RawServer {
   #serve(socket: Socket): void {
     this.connections++;
     this.#sockets.add(socket);
+    // Replies one by one: with Nagle each would wait 40 ms for the client's delayed ACK.
+    socket.setNoDelay(true);
     socket.on('close', () => this.#sockets.delete(socket));
     socket.on('error', () => undefined);
     let rest: Buffer = Buffer.alloc(0);
