@@ -19,7 +19,6 @@ export interface Log {
  */
 export function createLog(program: string, level = process.env['PANORAMIX_LOG'] ?? 'info'): Log {
   return pino({
-    name: program,
     level,
     base: { program },
     timestamp: pino.stdTimeFunctions.isoTime,
