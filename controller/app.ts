@@ -112,6 +112,10 @@ function createApp(context: ControllerContext, closing: AbortSignal): Koa {
   app.use(problems(log, context.now));
   app.use(browsers());
   app.use(pressure(context.store));
+  app.use(async (ctx, next) => {
+    await next();
+    if (ctx.status === 404) throw new PanoramixError('path-unknown', 'no route');
+  });
   const resources = new Router({ prefix: '/panoramix' });
   for (const routes of [
     negotiationRoutes(context),
@@ -132,9 +136,6 @@ function createApp(context: ControllerContext, closing: AbortSignal): Koa {
       }),
     );
   }
-  app.use(() => {
-    throw new PanoramixError('path-unknown', 'no route');
-  });
   return app;
 }
 

@@ -59,7 +59,14 @@ export async function carryOut(
     const negotiation = await readNegotiation(documents, by.consensus_id);
     const record = negotiation.value?.record ?? null;
     const agreed = ruled(checkAgreed(request, record, body, now()));
-    const { change, answer, keep } = await apply(agreed);
+    const applied = await apply(agreed).catch(async (thrown: unknown) => {
+      // Refused perhaps because an equal request came in between: then its answer is ours too.
+      const reread = await documents.read<Use>(usedKey);
+      if (reread.version === used.version) throw thrown;
+      return 'overtaken' as const;
+    });
+    if (applied === 'overtaken') return 'conflict';
+    const { change, answer, keep } = applied;
     const value: Use = { bodyHash, answer };
     const kept = keep ? keptForGood(documents, agreed.record.id, by.consensus_id) : [];
     const committed = await documents.commit({

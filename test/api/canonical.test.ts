@@ -4,7 +4,7 @@ import { canonicalText, DEPTH_MAX, type JsonReason, parseStrict } from '../../sr
 
 test('canonical text is that of RFC 8785, section 3.2', (t) => {
   const value = {
-    numbers: [333333333.33333329, 1e30, 4.5, 2e-3, 0.000000000000000000000000001],
+    numbers: [Number('333333333.33333329'), 1e30, 4.5, 2e-3, 0.000000000000000000000000001],
     string: '\u20ac$\u000f\nA\'B"\\\\"/',
     literals: [null, true, false],
   };

@@ -53,7 +53,7 @@ const refused: readonly (readonly [string, Alter, RequestReason])[] = [
     'signature-invalid',
   ],
   ['a field more', (request) => ({ ...request, extra: 1 }), 'signature-invalid'],
-  ['no consensus', ({ by_consensus: _, ...rest }) => rest, 'signature-invalid'],
+  ['no consensus', ({ data, info, meta: own }) => ({ data, info, meta: own }), 'signature-invalid'],
   ['another nonce', meta({ nonce: 'abcdefghij' }), 'signature-invalid'],
   ['another time', meta({ time: new Date(0).toISOString() }), 'signature-invalid'],
   ['another key', meta({ key_data: createIdentity(native).peerId }), 'signature-invalid'],

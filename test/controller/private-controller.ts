@@ -10,11 +10,13 @@ import { join } from 'node:path';
 import type { ExecutionContext, TestFn } from 'ava';
 import { createController, type ControllerOptions } from '../../controller/app.ts';
 import type { ControllerStore } from '../../controller/context.ts';
+import { contributionText } from '../../src/api/contribution.ts';
 import { CONTINUOUS, type EndpointCreate, type EndpointData } from '../../src/api/endpoint.ts';
 import { type RequestBody, signRequest } from '../../src/api/signed.ts';
 import { ControllerClient } from '../../src/client/controller.ts';
 import { createIdentity, type Identity } from '../../src/crypto/keys.ts';
 import { native } from '../../src/crypto/native.ts';
+import { type ErrorCode, PanoramixError } from '../../src/errors.ts';
 import { silentLog } from '../../src/log.ts';
 import { openStore, type Store } from '../../src/redis/embedded.ts';
 
@@ -194,7 +196,66 @@ export async function changeStatus(
   return await client.updateEndpoint(data, { consensusId, onLastConsensusId });
 }
 
+/** Posts a message to an INBOX. */
+export async function postTo(
+  client: ControllerClient,
+  message: Parameters<ControllerClient['postMessage']>[0],
+): Promise<void> {
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- not a window's
+  await client.postMessage(message);
+}
+
 /** 32 hex digits. */
 export function serial(): string {
   return Buffer.from(native.random(16)).toString('hex');
+}
+
+/** A consensus of several peers on a request's `data` and `info`; its id. */
+export async function agreeTogether(
+  parties: readonly (ControllerClient & { readonly identity: Identity })[],
+  body: { readonly data: unknown; readonly info: unknown },
+  meta: object = {},
+): Promise<string> {
+  const [first] = parties;
+  if (first === undefined) throw new Error('nobody agrees');
+  const negotiationId = await first.createNegotiation();
+  const text = proposalText(negotiationId, body, {
+    accept: true,
+    signers: parties.map((party) => party.identity.peerId).toSorted(),
+    ...meta,
+  });
+  for (const party of parties) await party.contribute(negotiationId, text);
+  const ended = await first.getNegotiation(negotiationId);
+  if (ended?.status !== 'DONE') throw new Error('the negotiation has not ended');
+  return ended.consensus;
+}
+
+/** A contribution's text. */
+export function proposalText(
+  negotiationId: string,
+  body: { readonly data: unknown; readonly info: unknown },
+  meta: object = {},
+): string {
+  return contributionText({
+    data: body.data,
+    info: body.info,
+    meta: {
+      accept: false,
+      signers: [],
+      negotiation_id: negotiationId,
+      round: 1,
+      time: new Date().toISOString(),
+      ...meta,
+    },
+  });
+}
+
+/** Asserts that something is refused with a reason. */
+export async function refusedWith(
+  t: ExecutionContext,
+  reason: ErrorCode,
+  promise: Promise<unknown>,
+): Promise<void> {
+  const error = await t.throwsAsync(promise, { instanceOf: PanoramixError });
+  t.is(error.code, reason);
 }

@@ -1,0 +1,236 @@
+import { connect } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import test from 'ava';
+import { createController } from '../../controller/app.ts';
+import { ERRORS } from '../../src/errors.ts';
+import { signRequest } from '../../src/api/signed.ts';
+import { ControllerClient } from '../../src/client/controller.ts';
+import { createIdentity } from '../../src/crypto/keys.ts';
+import { native } from '../../src/crypto/native.ts';
+import { silentLog } from '../../src/log.ts';
+import {
+  endpointOf,
+  openEndpoint,
+  postTo,
+  privateController,
+  refusedWith,
+  serial,
+  sharedStore,
+} from './private-controller.ts';
+
+const store = sharedStore(test);
+const CREATE = { data: {}, info: { resource: 'negotiation', operation: 'create' } };
+
+test('a refusal is a problem document of RFC 9457, and the log names its reason', async (t) => {
+  const bed = await privateController(t, store());
+  const answer = await bed.fetch('/panoramix/negotiations/secret-id');
+  t.is(answer.status, 404);
+  t.is(answer.headers.get('content-type'), 'application/problem+json');
+  t.deepEqual(answer.body, {
+    type: 'urn:panoramix:problem:negotiation-unknown',
+    title: ERRORS['negotiation-unknown'].text,
+    status: 404,
+    reason: 'negotiation-unknown',
+  });
+  const [line] = bed.log;
+  t.is(line?.reason, 'negotiation-unknown');
+  t.false(JSON.stringify(bed.log).includes('secret-id'));
+});
+
+test('what is not there has its reason too', async (t) => {
+  const bed = await privateController(t, store());
+  const reason = async (method: string, path: string): Promise<string | null> =>
+    (await bed.fetch(path, { method })).reason;
+  for (const path of ['/', '/panoramix', '/panoramix/', '/panoramix/votes', '/peers', '/x/%zz']) {
+    t.is(await reason('GET', path), 'path-unknown', path);
+  }
+  t.is(await reason('GET', '/panoramix/negotiations'), 'method-refused');
+  t.is(await reason('DELETE', '/panoramix/peers/x'), 'method-refused');
+  t.is(await reason('PUT', '/panoramix/endpoint/x'), 'method-refused');
+  t.is(await reason('GET', '/panoramix/peers/%zz'), 'peer-unknown');
+  t.is(await reason('GET', '/panoramix/peers/%00'), 'peer-unknown');
+});
+
+const bodies: readonly (readonly [string, string | Uint8Array<ArrayBuffer>, string])[] = [
+  ['nothing', '', 'json-malformed'],
+  ['no JSON', '<xml/>', 'json-malformed'],
+  ['a duplicate key', '{"data":{},"data":{}}', 'json-malformed'],
+  ['a prototype', '{"__proto__":{}}', 'json-malformed'],
+  ['a hundred thousand brackets', '['.repeat(100_000), 'json-malformed'],
+  ['bytes that are no text', new Uint8Array(1000).fill(0xff), 'json-malformed'],
+  ['a number', '7', 'request-malformed'],
+  ['null', 'null', 'request-malformed'],
+  ['a list', '[]', 'request-malformed'],
+  ['an empty object', '{}', 'request-malformed'],
+  ['a meta that is no object', '{"meta":[]}', 'request-malformed'],
+  ['no signature', '{"data":{},"info":{},"meta":{"key_data":"x"}}', 'signature-missing'],
+  ['a signature that is none', '{"meta":{"key_data":"x","signature":"y"}}', 'signature-invalid'],
+  ['three megabytes', ' '.repeat(3_000_000), 'body-too-large'],
+];
+
+for (const [what, body, reason] of bodies) {
+  test(`a body of ${what} is refused at every door, and the controller goes on`, async (t) => {
+    const bed = await privateController(t, store());
+    for (const [method, path] of [
+      ['POST', 'negotiations'],
+      ['POST', 'contributions'],
+      ['POST', 'peers'],
+      ['PATCH', 'peers/x'],
+      ['POST', 'endpoints'],
+      ['PATCH', 'endpoint/x'],
+      ['POST', 'messages'],
+    ] as const) {
+      const answer = await bed.fetch(`/panoramix/${path}`, { method, body });
+      t.is(answer.reason, reason, path);
+    }
+    t.is((await bed.fetch('/health')).status, 200);
+  });
+}
+
+test('a signed request is refused where it is stale, for others, or for another door', async (t) => {
+  const bed = await privateController(t, store());
+  const identity = createIdentity(native);
+  const reason = async (path: string, context = {}, body: object = CREATE): Promise<unknown> =>
+    (await bed.send('POST', path, identity, body as typeof CREATE, context)).reason;
+  const door = '/panoramix/negotiations';
+  t.is(await reason(door, { nowMs: bed.now() - 301_000 }), 'request-stale');
+  t.is(await reason(door, { nowMs: bed.now() + 301_000 }), 'request-stale');
+  t.is(await reason(door, { catalogUrl: 'http://127.0.0.1:1/' }), 'catalog-foreign');
+  t.is(await reason('/panoramix/peers'), 'request-malformed');
+  t.is(await reason(door, {}, { ...CREATE, data: { a: 1 } }), 'request-malformed');
+  t.is(await reason(door, {}, { ...CREATE, more: 1 }), 'request-malformed');
+  t.is(await reason(door), null);
+});
+
+test('every byte of a signed request counts', async (t) => {
+  const bed = await privateController(t, store());
+  const context = { nowMs: bed.now(), catalogUrl: bed.url };
+  const text = JSON.stringify(signRequest(native, createIdentity(native), CREATE, context));
+  const post = (body: string) => bed.fetch('/panoramix/negotiations', { method: 'POST', body });
+  for (let at = 3; at < text.length; at += 23) {
+    const code = text.charCodeAt(at);
+    const altered = text.slice(0, at) + String.fromCharCode(code ^ 1) + text.slice(at + 1);
+    t.not((await post(altered)).status, 201, `byte ${at}`);
+  }
+  t.is((await post(text)).status, 201);
+});
+
+test('health tells whether Redis answers', async (t) => {
+  const bed = await privateController(t, store());
+  for (const path of ['/health', '/panoramix/health', '/health/']) {
+    const answer = await bed.fetch(path);
+    t.is(answer.status, 200);
+    t.deepEqual(answer.body, { status: 'ok', storage: 'open' });
+  }
+});
+
+test('while storage fills up messages wait first, then everything new, but not what removes', async (t) => {
+  let state: 'open' | 'entry-closed' | 'settle-only' = 'open';
+  const shared = store();
+  const pressed = {
+    redis: shared.redis,
+    prefix: `${shared.prefix}:pressed`,
+    pressure: () => state,
+  };
+  const bed = await privateController(t, shared, { store: pressed });
+  const owner = await bed.peer();
+  const recipient = owner.identity.peerId;
+  await openEndpoint(owner, endpointOf(recipient, 'ep'));
+  const post = () => postTo(owner, { endpointId: 'ep', recipient, text: 'x', serial: serial() });
+  await post();
+  state = 'entry-closed';
+  await refusedWith(t, 'storage-pressure', post());
+  await t.notThrowsAsync(owner.createNegotiation());
+  state = 'settle-only';
+  await refusedWith(t, 'storage-pressure', post());
+  await refusedWith(t, 'storage-pressure', owner.createNegotiation());
+  t.is((await owner.listMessages({ endpointId: 'ep', box: 'INBOX' })).length, 1);
+  await t.notThrowsAsync(owner.releaseMessages({ endpointId: 'ep', box: 'INBOX', upTo: 1 }));
+  state = 'open';
+  await post();
+});
+
+test('pages of any origin may use the API, by signature alone', async (t) => {
+  const bed = await privateController(t, store());
+  const asked = await bed.fetch('/panoramix/messages', {
+    method: 'OPTIONS',
+    headers: { origin: 'https://example.org', 'access-control-request-method': 'POST' },
+  });
+  t.is(asked.status, 204);
+  t.is(asked.headers.get('access-control-allow-origin'), '*');
+  t.regex(asked.headers.get('access-control-allow-headers') ?? '', /Signature-Input/);
+  const read = await bed.fetch('/panoramix/peers');
+  t.is(read.headers.get('access-control-allow-origin'), '*');
+});
+
+test('what breaks off, stalls or is no HTTP ends its own connection only', async (t) => {
+  const controller = createController({
+    store: { redis: store().redis, prefix: '{panoramix}:raw', pressure: () => 'open' },
+    primitives: native,
+    catalogUrl: 'http://raw/',
+    log: silentLog,
+  });
+  const server = await controller.listen(0, '127.0.0.1');
+  t.teardown(() => controller.close());
+  const { port } = server.address() as { port: number };
+  const post =
+    'POST /panoramix/messages HTTP/1.1\r\nHost: raw\r\nContent-Length: 100000\r\n\r\n{"data"';
+  for (const bytes of ['', 'no http\r\n\r\n', 'GET / HTTP/1.1\r\n', post, `${post}\0\0`]) {
+    const socket = connect(port, '127.0.0.1');
+    socket.on('error', () => undefined);
+    socket.write(bytes);
+    await delay(20);
+    socket.destroy();
+  }
+  const stalled = connect(port, '127.0.0.1');
+  stalled.write(post);
+  t.is((await fetch(`http://127.0.0.1:${port}/health`)).status, 200);
+  const startMs = performance.now();
+  await controller.close();
+  t.true(performance.now() - startMs < 5_000, 'a stalled client does not hold up the end');
+  stalled.destroy();
+});
+
+test('closing ends long polls at once, with an answer', async (t) => {
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}/`;
+  const controller = createController({
+    store: { redis: store().redis, prefix: '{panoramix}:closing', pressure: () => 'open' },
+    primitives: native,
+    catalogUrl: url,
+    log: silentLog,
+  });
+  await controller.listen(port, '127.0.0.1');
+  const identity = createIdentity(native);
+  const client = new ControllerClient({ url, identity, primitives: native });
+  await client.registerPeer('owner');
+  await openEndpoint(client, endpointOf(identity.peerId, 'ep'));
+  const waiting = client.listMessages({ endpointId: 'ep', box: 'INBOX', waitMs: 20_000 });
+  await delay(100);
+  const startMs = performance.now();
+  await controller.close();
+  t.deepEqual(await waiting, []);
+  t.true(performance.now() - startMs < 3_000);
+});
+
+test('a storage that is gone is 503, and never the end of the process', async (t) => {
+  const shared = store();
+  const redis = shared.redis.duplicate({ enableOfflineQueue: false, retryStrategy: () => null });
+  redis.on('error', () => undefined);
+  const gone = { redis, prefix: '{panoramix}:gone', pressure: () => 'open' as const };
+  const bed = await privateController(t, shared, { store: gone });
+  redis.disconnect();
+  const client = bed.client();
+  await refusedWith(t, 'redis-unavailable', client.createNegotiation());
+  await refusedWith(t, 'redis-unavailable', client.listPeers());
+  t.is((await bed.fetch('/health')).status, 503);
+});
+
+async function freePort(): Promise<number> {
+  const { createServer } = await import('node:net');
+  const server = createServer();
+  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}

@@ -1,0 +1,264 @@
+import test from 'ava';
+import {
+  acceptedText,
+  type ContributionBody,
+  parseContributionText,
+} from '../../src/api/contribution.ts';
+import { verifyConsensus } from '../../src/api/negotiation.ts';
+import { signText } from '../../src/api/signed.ts';
+import { createIdentity } from '../../src/crypto/keys.ts';
+import { native } from '../../src/crypto/native.ts';
+import { privateController, proposalText, refusedWith, sharedStore } from './private-controller.ts';
+
+const store = sharedStore(test);
+const BODY = { data: { a: 'text' }, info: { resource: 'peer', operation: 'create' } };
+const CREATE = { data: {}, info: { resource: 'negotiation', operation: 'create' } };
+
+test('a negotiation begins as D4.2 §6.2.2 shows it', async (t) => {
+  const bed = await privateController(t, store());
+  const answer = await bed.send('POST', '/panoramix/negotiations', createIdentity(native), CREATE);
+  t.is(answer.status, 201);
+  const { data } = answer.body as { data: { id: string } };
+  t.regex(data.id, /^[A-Za-z0-9_-]{43}$/);
+  t.deepEqual(data, {
+    id: data.id,
+    text: null,
+    status: 'OPEN',
+    timestamp: null,
+    consensus: null,
+    signings: [],
+  } as never);
+  const read = await bed.fetch(`/panoramix/negotiations/${data.id}/`);
+  t.is(read.status, 200);
+  t.deepEqual(read.body, answer.body);
+});
+
+test('the same request again begins no second negotiation', async (t) => {
+  const bed = await privateController(t, store());
+  const identity = createIdentity(native);
+  const context = { nowMs: bed.now(), catalogUrl: bed.url };
+  const { signRequest } = await import('../../src/api/signed.ts');
+  const body = JSON.stringify(signRequest(native, identity, CREATE, context));
+  const answers = await Promise.all(
+    Array.from({ length: 10 }, () =>
+      bed.fetch('/panoramix/negotiations', { method: 'POST', body }),
+    ),
+  );
+  t.is(new Set(answers.map((answer) => JSON.stringify(answer.body))).size, 1);
+  const other = await bed.send('POST', '/panoramix/negotiations', identity, CREATE);
+  t.notDeepEqual(other.body, answers[0]?.body);
+});
+
+test('a contribution is listed as D4.2 §6.2.4 shows it, oldest first, the last of each as latest', async (t) => {
+  const bed = await privateController(t, store());
+  const [one, two] = [bed.client(), bed.client()];
+  const id = await one.createNegotiation();
+  const texts = [1, 2, 3].map((round) => proposalText(id, BODY, { round }));
+  const [first, second, third] = texts as [string, string, string];
+  const contributed = await one.contribute(id, first);
+  t.deepEqual(contributed, {
+    id: contributed.id,
+    negotiation_id: id,
+    text: first,
+    latest: true,
+    signer_key_id: one.identity.peerId,
+    signature: signText(native, one.identity, first),
+  });
+  await two.contribute(id, second);
+  await one.contribute(id, third);
+  for (const filter of ['negotiation_id', 'negotiation']) {
+    const { body } = await bed.fetch(`/panoramix/contributions/?${filter}=${id}`);
+    const list = (body as { data: { text: string; latest: boolean } }[]).map(({ data }) => data);
+    t.deepEqual(
+      list.map((data) => data.text),
+      texts,
+    );
+    t.deepEqual(
+      list.map((data) => data.latest),
+      [false, true, true],
+    );
+  }
+});
+
+test('a list without the negotiation is refused', async (t) => {
+  const bed = await privateController(t, store());
+  t.is((await bed.fetch('/panoramix/contributions')).reason, 'query-malformed');
+  const unknown = 'x'.repeat(43);
+  const answer = await bed.fetch(`/panoramix/contributions?negotiation=${unknown}`);
+  t.is(answer.reason, 'negotiation-unknown');
+});
+
+test('a peer alone comes to a consensus that convinces, found by both of its ids', async (t) => {
+  const bed = await privateController(t, store());
+  const client = bed.client();
+  const consensus = await client.decideAlone(BODY);
+  const record = await client.getNegotiation(consensus);
+  const verified = verifyConsensus(native, record);
+  t.true(verified.ok);
+  if (!verified.ok || record === null) return;
+  t.is(verified.consensus.consensusId, consensus);
+  t.deepEqual(verified.consensus.signers, [client.identity.peerId]);
+  t.deepEqual(verified.consensus.body.data, BODY.data);
+  t.deepEqual(await client.getNegotiation(record.id), record);
+});
+
+test('a negotiation ends when all who contributed have signed the same accepted text', async (t) => {
+  const bed = await privateController(t, store());
+  const [one, two, three] = [bed.client(), bed.client(), bed.client()];
+  const id = await one.createNegotiation();
+  for (const party of [one, two, three]) await party.contribute(id, proposalText(id, BODY));
+  const text = proposalText(id, BODY, { accept: true });
+  await one.contribute(id, text);
+  await two.contribute(id, text);
+  t.is((await one.getNegotiation(id))?.status, 'OPEN');
+  await three.contribute(id, text);
+  const record = await one.getNegotiation(id);
+  t.is(record?.status, 'DONE');
+  t.is(record?.signings.length, 3);
+  t.true(verifyConsensus(native, record).ok);
+});
+
+test('one who changes his mind holds up the end', async (t) => {
+  const bed = await privateController(t, store());
+  const [one, two] = [bed.client(), bed.client()];
+  const id = await one.createNegotiation();
+  await two.contribute(id, proposalText(id, BODY));
+  const text = proposalText(id, BODY, { accept: true });
+  await one.contribute(id, text);
+  await one.contribute(id, proposalText(id, BODY, { round: 2 }));
+  await two.contribute(id, text);
+  t.is((await one.getNegotiation(id))?.status, 'OPEN');
+  await one.contribute(id, text);
+  t.is((await one.getNegotiation(id))?.status, 'OPEN', 'a text sent before changes nothing');
+});
+
+test('a negotiation waits for signers who have not said anything yet, and takes no others', async (t) => {
+  const bed = await privateController(t, store());
+  const [one, two, stranger] = [bed.client(), bed.client(), bed.client()];
+  const id = await one.createNegotiation();
+  const signers = [one.identity.peerId, two.identity.peerId].toSorted();
+  const text = proposalText(id, BODY, { accept: true, signers });
+  await one.contribute(id, text);
+  t.is((await one.getNegotiation(id))?.status, 'OPEN');
+  await refusedWith(t, 'not-a-signer', stranger.contribute(id, text));
+  await refusedWith(t, 'not-a-signer', stranger.contribute(id, proposalText(id, BODY)));
+  await two.contribute(id, text);
+  t.is((await one.getNegotiation(id))?.status, 'DONE');
+});
+
+test('nobody ends a negotiation by leaving out others who contributed', async (t) => {
+  const bed = await privateController(t, store());
+  const [one, two] = [bed.client(), bed.client()];
+  const id = await one.createNegotiation();
+  await one.contribute(id, proposalText(id, BODY));
+  const alone = [two.identity.peerId];
+  await two.contribute(id, proposalText(id, BODY, { accept: true, signers: alone }));
+  t.is((await one.getNegotiation(id))?.status, 'OPEN');
+  const others = [one.identity.peerId];
+  const text = proposalText(id, BODY, { accept: true, signers: others });
+  await refusedWith(t, 'not-a-signer', two.contribute(id, text));
+});
+
+test('an ended negotiation takes nothing more, but repeats are answered', async (t) => {
+  const bed = await privateController(t, store());
+  const client = bed.client();
+  const id = await client.createNegotiation();
+  const text = proposalText(id, BODY, { accept: true });
+  const first = await client.contribute(id, text);
+  t.deepEqual(await client.contribute(id, text), first);
+  await refusedWith(t, 'negotiation-done', client.contribute(id, proposalText(id, BODY)));
+});
+
+test('once a negotiation has ended, only those who took part read what was said', async (t) => {
+  const bed = await privateController(t, store());
+  const [one, two, stranger] = [bed.client(), bed.client(), bed.client()];
+  const next = await one.createNegotiation();
+  const id = await one.createNegotiation();
+  const proposal = proposalText(id, BODY, { next_negotiation_id: next });
+  await one.contribute(id, proposal);
+  t.is((await stranger.listContributions(id)).length, 1, 'while it is open, who knows the id');
+  const body = parseContributionText(proposal) as ContributionBody;
+  const text = acceptedText(native, body, [one.identity.peerId, two.identity.peerId]);
+  await one.contribute(id, text);
+  await two.contribute(id, text);
+  t.is((await two.listContributions(id)).length, 3);
+  await refusedWith(t, 'reader-refused', stranger.listContributions(id));
+  t.is((await bed.fetch(`/panoramix/contributions?negotiation=${id}`)).reason, 'reader-refused');
+  const record = await bed.fetch(`/panoramix/negotiations/${id}`);
+  t.false(JSON.stringify(record.body).includes(next));
+});
+
+test('what is no contribution is refused with its reason', async (t) => {
+  const bed = await privateController(t, store());
+  const client = bed.client();
+  const id = await client.createNegotiation();
+  const other = await client.createNegotiation();
+  const expires = new Date(Date.now() - 1000).toISOString();
+  const texts = [
+    ['contribution-malformed', 'no json'],
+    ['contribution-malformed', ` ${proposalText(id, BODY)}`],
+    ['contribution-malformed', proposalText(id, BODY, { signers: ['x'] })],
+    ['contribution-foreign', proposalText(other, BODY)],
+    ['contribution-expired', proposalText(id, BODY, { expires })],
+  ] as const;
+  for (const [reason, text] of texts) await refusedWith(t, reason, client.contribute(id, text));
+  const unknown = 'x'.repeat(43);
+  const lost = client.contribute(unknown, proposalText(unknown, BODY));
+  await refusedWith(t, 'negotiation-unknown', lost);
+});
+
+test('a text signed by another key than the request is refused', async (t) => {
+  const bed = await privateController(t, store());
+  const client = bed.client();
+  const id = await client.createNegotiation();
+  const text = proposalText(id, BODY);
+  const answer = await bed.send('POST', '/panoramix/contributions/', client.identity, {
+    data: { negotiation_id: id, text, signature: signText(native, createIdentity(native), text) },
+    info: { resource: 'contribution', operation: 'create' },
+  });
+  t.is(answer.status, 403);
+  t.is(answer.reason, 'signature-invalid');
+  t.deepEqual(await client.listContributions(id), []);
+});
+
+test('a key may have 64 negotiations open, and ended ones do not count', async (t) => {
+  const bed = await privateController(t, store());
+  const client = bed.client();
+  await client.decideAlone(BODY);
+  for (let opened = 0; opened < 64; opened++) await client.createNegotiation();
+  await refusedWith(t, 'negotiations-too-many', client.createNegotiation());
+  await t.notThrowsAsync(bed.client().createNegotiation());
+});
+
+test('fifty accepts at the same moment end a negotiation once, and lose none', async (t) => {
+  const bed = await privateController(t, store());
+  const parties = Array.from({ length: 50 }, () => bed.client());
+  const [first] = parties as [(typeof parties)[0]];
+  const id = await first.createNegotiation();
+  const signers = parties.map((party) => party.identity.peerId).toSorted();
+  const text = proposalText(id, BODY, { accept: true, signers });
+  await Promise.all(parties.map((party) => party.contribute(id, text)));
+  const record = await first.getNegotiation(id);
+  t.true(verifyConsensus(native, record).ok);
+  t.deepEqual(
+    record?.signings.map((signing) => signing.signer_key_id),
+    signers,
+  );
+  t.is((await first.listContributions(id)).length, 50);
+});
+
+test('two who accept at the same moment, fifty times over, come to one consensus each time', async (t) => {
+  const bed = await privateController(t, store());
+  const [one, two] = [bed.client(), bed.client()];
+  const consensuses = new Set<string>();
+  for (let round = 0; round < 50; round++) {
+    const id = await one.createNegotiation();
+    const signers = [one.identity.peerId, two.identity.peerId].toSorted();
+    const text = proposalText(id, BODY, { accept: true, signers });
+    await Promise.all([one.contribute(id, text), two.contribute(id, text)]);
+    const record = await one.getNegotiation(id);
+    t.true(verifyConsensus(native, record).ok);
+    if (record?.status === 'DONE') consensuses.add(record.consensus);
+  }
+  t.is(consensuses.size, 50);
+});
