@@ -37,13 +37,15 @@ export interface SmallMixnet {
   readonly mixes: readonly SmallNode[];
   readonly gateways: readonly SmallNode[];
   directory: Directory;
+  /** Whether `directory` counts as expired. */
+  isExpired: boolean;
   /** Starts a node again, as after a stop of its program. */
   restart(node: SmallNode): Promise<void>;
   /** A mail from one gateway's domain to another's. */
   mail(from: SmallNode, to: SmallNode, data: Uint8Array, over?: Partial<MixedMail>): MixedMail;
 }
 
-const TRAFFIC = { delayMeanMs: 100, ticksPerSecond: 40, mixesPerRoute: 3, expiryMs: 3_600_000 };
+const TRAFFIC = { delayMeanMs: 100, ticksPerSecond: 40, expiryMs: 3_600_000 };
 
 /** Starts mixes and gateways; they stop with the test. */
 export async function smallMixnet(
@@ -64,18 +66,19 @@ export async function smallMixnet(
     gateways: nodes.slice(sizes.mixes),
     directory: {
       ...madeDirectory(entries, { params }),
-      traffic: TRAFFIC,
+      traffic: { ...TRAFFIC, mixesPerRoute: Math.min(3, sizes.mixes) },
       validUntilMs: Date.now() + 3_600_000,
     },
+    isExpired: false,
     restart: async (node) => {
       await node.mixer.stop();
-      node.mixer = createMixer(node, () => mixnet.directory);
+      node.mixer = createMixer(node, mixnet);
       await node.mixer.start();
     },
     mail: mailBetween,
   };
   for (const node of nodes) {
-    node.mixer = createMixer(node, () => mixnet.directory);
+    node.mixer = createMixer(node, mixnet);
     await node.mixer.start();
   }
   t.teardown(async () => await Promise.all(nodes.map(async ({ mixer }) => await mixer.stop())));
@@ -129,11 +132,14 @@ async function createNode(
   });
 }
 
-function createMixer(node: SmallNode, directory: () => Directory): MixNode {
+function createMixer(node: SmallNode, mixnet: SmallMixnet): MixNode {
   const { identity, store, controller, endpoint, entry } = node;
   const source: DirectorySource = {
-    current: () => ({ ok: true, directory: directory() }),
-    last: () => directory(),
+    current: () =>
+      mixnet.isExpired
+        ? { ok: false, reason: 'directory-expired' }
+        : { ok: true, directory: mixnet.directory },
+    last: () => mixnet.directory,
     refresh: async () => await Promise.resolve(),
   };
   const clients = new Map<string, ControllerClient>();
