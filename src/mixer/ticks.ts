@@ -94,14 +94,10 @@ export class Ticker {
   async #send(exit: string, packet: ReadyPacket | null): Promise<void> {
     const { ready, counters, log } = this.#options;
     try {
-      if (packet !== null) {
-        await this.#emit(packet).catch((thrown: unknown) => {
-          ready.putBack(exit, packet);
-          throw thrown;
-        });
-        counters.count(packet.carried === null ? 'sent-cover' : 'sent-fragment');
-      }
-      await ready.fill(exit);
+      // The packet goes first; the next one is built while the disk is waited for.
+      const emitting = packet === null ? Promise.resolve() : this.#emit(exit, packet);
+      const [emitted, filled] = await Promise.allSettled([emitting, ready.fill(exit)]);
+      for (const end of [emitted, filled]) if (end.status === 'rejected') throw end.reason;
     } catch (thrown) {
       const { code, message } = asPanoramixError(thrown);
       counters.count('tick-failed');
@@ -109,20 +105,27 @@ export class Ticker {
     }
   }
 
-  async #emit({ packet, carried }: ReadyPacket): Promise<void> {
-    const { random, now, records, mixing } = this.#options;
+  async #emit(exit: string, ready: ReadyPacket): Promise<void> {
+    const { random, now, records, mixing, counters } = this.#options;
+    const { packet, carried } = ready;
     // Random: a packet built again after a crash is another packet, on another route.
     const recordId = toHex(random(16));
     const dueMs = now();
     const next = packet.first.endpoint.address;
-    await records.put({
-      recordId,
-      endpointId: TICKS_OWNER,
-      next,
-      dueMs,
-      packet: packet.packet,
-    });
-    await mixing.add(recordId, dueMs);
+    try {
+      await records.put({
+        recordId,
+        endpointId: TICKS_OWNER,
+        next,
+        dueMs,
+        packet: packet.packet,
+      });
+      await mixing.add(recordId, dueMs);
+    } catch (thrown) {
+      this.#options.ready.putBack(exit, ready);
+      throw thrown;
+    }
+    counters.count(carried === null ? 'sent-cover' : 'sent-fragment');
     if (carried === null) return;
     await carried.job.settle();
     await records.remove(carried.job.id);

@@ -1,3 +1,4 @@
+/* oxlint-disable unicorn/require-post-message-target-origin -- these messages go to controllers */
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import { toBase64url, toHex } from '../../src/bytes.ts';
@@ -30,7 +31,7 @@ test.serial('twenty mails cross three mixes byte for byte', async (t) => {
   t.is(await from.mixer.accept(mails[0] as MixedMail), 'repeat');
   await until(() => to.arrived.length >= mails.length, 60_000);
   t.deepEqual(list(to.arrived), list(mails));
-  t.is(to.mixer.counters.of('delivered'), 20);
+  await until(() => to.mixer.counters.of('delivered') === 20);
   t.true(from.mixer.counters.of('sent-cover') > 0);
   const arrived = to.arrived.find(({ messageId }) => messageId === mails[0]?.messageId);
   t.deepEqual(arrived?.recipients, mails[0]?.recipients);
