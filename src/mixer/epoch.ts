@@ -277,9 +277,15 @@ export class Epochs {
         consensusId: consensus.consensusId,
         onLastConsensusId: ground.lastConsensusId,
       };
-      await retrying(this.#party, () =>
-        client.updatePeer(ground.mixnetId, consensus.body.data, decision),
-      );
+      await retrying(this.#party, async () => {
+        try {
+          await client.updatePeer(ground.mixnetId, consensus.body.data, decision);
+        } catch (error) {
+          // Another node came first, or the nodes have gone on without us: the next look will show.
+          const { code } = asPanoramixError(error);
+          if (code !== 'consensus-not-last' && code !== 'chain-broken') throw error;
+        }
+      });
     }
     const next = nextNegotiation(meeting, consensus.body, primitives);
     if (next === null) {

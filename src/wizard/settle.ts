@@ -7,7 +7,7 @@ import type { VerifiedConsensus } from '../api/negotiation.ts';
 import { combinedPeer, type PeerCreate } from '../api/peer.ts';
 import { agree, retrying, type Agreed, type Agreement, type Party } from '../client/agree.ts';
 import { nextNegotiation } from '../client/meeting.ts';
-import { PanoramixError } from '../errors.ts';
+import { asPanoramixError, PanoramixError } from '../errors.ts';
 import { parseMixnet, type Founding, type LogEntry } from '../mixnet/directory-texts.ts';
 import type { MixnetState, MixnetStateFile } from '../mixer/mixnet-state.ts';
 import {
@@ -59,7 +59,14 @@ export async function applyFounding(
   agreed: Agreed,
 ): Promise<Ground> {
   const { terms, data } = foundingOf(agreed.consensus.body, party);
-  await retrying(party, () => party.client.createPeer(data, agreed.consensus.consensusId));
+  await retrying(party, async () => {
+    try {
+      await party.client.createPeer(data, agreed.consensus.consensusId);
+    } catch (error) {
+      // Another owner came first. The id commits to the whole founding text.
+      if (asPanoramixError(error).code !== 'peer-exists') throw error;
+    }
+  });
   const state = file.read();
   const logNegotiationId =
     state?.log_negotiation_id ??
@@ -116,6 +123,7 @@ export async function agreeOnNodes(
   return finish(party, options, file, agreed);
 }
 
+/** Applies the log entry, which another owner may have done already. */
 async function applyNodes(
   party: Party,
   ground: Ground,
@@ -125,9 +133,15 @@ async function applyNodes(
     consensusId: consensus.consensusId,
     onLastConsensusId: ground.foundingConsensusId,
   };
-  await retrying(party, () =>
-    party.client.updatePeer(ground.mixnetId, consensus.body.data, decision),
-  );
+  await retrying(party, async () => {
+    try {
+      await party.client.updatePeer(ground.mixnetId, consensus.body.data, decision);
+    } catch (error) {
+      const peer = await party.client.getPeer(ground.mixnetId);
+      const isDone = peer?.consensus_logs.some((log) => log.consensus_id === decision.consensusId);
+      if (!isDone) throw error;
+    }
+  });
 }
 
 function finish(
