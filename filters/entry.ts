@@ -14,7 +14,7 @@ import { answerOf, logFields } from './answers.ts';
 import { MailIds } from './mail-ids.ts';
 import { Reinjector, type PassedStore } from './reinject.ts';
 import { replyTo } from './replies.ts';
-import type { ReceiveMail } from './smtp-listener.ts';
+import type { ReceiveMail } from './filter-connection.ts';
 import type { Submitter } from './submit.ts';
 
 export interface EntryOptions {

@@ -6,7 +6,8 @@ import type { AddressInfo } from 'node:net';
 import { isLoopback, type Address } from '../src/config.ts';
 import { PanoramixError } from '../src/errors.ts';
 import type { Log } from '../src/log.ts';
-import { SmtpListener, type ReceiveMail } from './smtp-listener.ts';
+import type { ReceiveMail } from './filter-connection.ts';
+import { SmtpListener } from './smtp-listener.ts';
 
 export interface ListenOptions {
   /** Null: this door stays shut. */
