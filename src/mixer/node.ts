@@ -221,7 +221,6 @@ export class MixNode {
       for (const taker of this.#takers.values()) await (await taker).close();
       this.#takers.clear();
     });
-    await ready.fillAll();
     ticker.start();
     this.#closing.push(async () => await ticker.stop());
   }

@@ -60,7 +60,11 @@ export class Ticker {
     const { random, now, view } = this.#options;
     const rate = view()?.directory.traffic.ticksPerSecond;
     if (rate === undefined) this.#clock = null;
-    else this.#clock ??= startTicks(random, now(), rate);
+    else if (this.#clock === null) {
+      this.#clock = startTicks(random, now(), rate);
+      // With the first directory: the first ticks find their packets ready.
+      void this.#options.ready.fillAll().catch(() => undefined);
+    }
     const waitMs = this.#clock === null ? NO_DIRECTORY_MS : this.#clock.dueMs - now();
     this.#timer = setTimeout(() => this.#wake(), Math.min(Math.max(waitMs, 0), WAIT_MS_MAX));
   }

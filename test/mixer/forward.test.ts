@@ -1,0 +1,143 @@
+import test, { type ExecutionContext } from 'ava';
+import { toBase64url, toHex } from '../../src/bytes.ts';
+import type { ControllerClient } from '../../src/client/controller.ts';
+import { native } from '../../src/crypto/native.ts';
+import { PanoramixError, type ErrorCode } from '../../src/errors.ts';
+import { silentLog } from '../../src/log.ts';
+import { Counters } from '../../src/mixer/counters.ts';
+import { Forwarder } from '../../src/mixer/forward.ts';
+import { Records } from '../../src/redis/records.ts';
+import { sharedStore } from '../controller/private-controller.ts';
+import { madeDirectory, madeNode, NOW_MS } from '../mixnet/made-directory.ts';
+
+const store = sharedStore(test);
+const directory = madeDirectory([madeNode(1), madeNode(2)]);
+const next = new Uint8Array(16).fill(2);
+const packet = native.random(2384);
+const storageKey = native.random(32);
+const storageKeys = (): Uint8Array => storageKey;
+
+type Posted = Parameters<ControllerClient['postMessage']>[0];
+
+/** A forwarder that has just started, and a next hop that takes a packet or refuses it. */
+function create(refusal: { code: ErrorCode | null } = { code: null }) {
+  const records = new Records(store(), { primitives: native, storageKeys });
+  const posted: (Posted & { url: string })[] = [];
+  const counters = new Counters();
+  const clock = { nowMs: NOW_MS };
+  const forwarder = new Forwarder({
+    primitives: native,
+    records,
+    storageKeys,
+    directory: {
+      current: () => ({ ok: true, directory }),
+      last: () => directory,
+      refresh: async () => await Promise.resolve(),
+    },
+    clientFor: (url) => ({
+      postMessage: async (message) => {
+        if (refusal.code !== null) throw new PanoramixError(refusal.code, 'a test');
+        posted.push({ ...message, url });
+        await Promise.resolve();
+      },
+    }),
+    counters,
+    log: silentLog,
+    now: () => clock.nowMs,
+  });
+  const work = async (recordId: string) =>
+    await forwarder.work({ id: recordId, dueMs: NOW_MS, failures: 0 });
+  const put = async (over: { dueMs?: number; next?: Uint8Array } = {}): Promise<string> => {
+    const recordId = toHex(native.random(16));
+    await records.put({ recordId, endpointId: 'e', next, dueMs: NOW_MS, packet, ...over });
+    return recordId;
+  };
+  return { records, posted, counters, clock, work, put };
+}
+
+async function isGone(t: ExecutionContext, records: Records, recordId: string): Promise<void> {
+  t.is(await records.load(recordId), null);
+}
+
+test('a packet is posted to the next hop as it is, and its record goes', async (t) => {
+  const { posted, work, put, records } = create();
+  const recordId = await put();
+  t.is(await work(recordId), undefined);
+  const [message] = posted;
+  t.is(message?.url, directory.nodes[1]?.controllerUrl);
+  t.is(message?.recipient, directory.nodes[1]?.peerId);
+  t.is(message?.endpointId, 'endpoint_2');
+  t.is(message?.text, toBase64url(packet));
+  t.regex(message?.serial ?? '', /^[0-9a-f]{32}$/);
+  await isGone(t, records, recordId);
+});
+
+test('a packet that was taken without our hearing it is posted with the same serial', async (t) => {
+  const refusal: { code: ErrorCode | null } = { code: 'controller-unreachable' };
+  const { posted, work, put, records } = create(refusal);
+  const recordId = await put();
+  await t.throwsAsync(work(recordId), { instanceOf: PanoramixError });
+  t.truthy(await records.load(recordId));
+  refusal.code = null;
+  const copy = await records.load(recordId);
+  await work(recordId);
+  await records.put(copy as never);
+  await work(recordId);
+  t.is(posted.length, 2);
+  t.is(posted[0]?.serial, posted[1]?.serial);
+  await work(await put());
+  t.not(posted[2]?.serial, posted[0]?.serial);
+});
+
+for (const code of ['endpoint-closed', 'endpoint-unknown'] as const) {
+  test(`a next hop that says ${code} ends the packet`, async (t) => {
+    const { work, put, records, counters } = create({ code });
+    const recordId = await put();
+    await work(recordId);
+    t.is(counters.of(code), 1);
+    await isGone(t, records, recordId);
+  });
+}
+
+for (const code of ['endpoint-full', 'sender-refused', 'unexpected'] as const) {
+  test(`a next hop that says ${code} is tried again`, async (t) => {
+    const { work, put, records } = create({ code });
+    const recordId = await put();
+    await t.throwsAsync(work(recordId), { message: new RegExp(code) });
+    t.truthy(await records.load(recordId));
+  });
+}
+
+test('a next hop that no directory knows ends the packet', async (t) => {
+  const { work, put, records, counters } = create();
+  const recordId = await put({ next: new Uint8Array(16).fill(9) });
+  await work(recordId);
+  t.is(counters.of('unknown-next-hop'), 1);
+  await isGone(t, records, recordId);
+});
+
+test('a packet that nobody took until its expiry ends', async (t) => {
+  const { work, put, counters, clock, records } = create({ code: 'endpoint-full' });
+  const recordId = await put();
+  clock.nowMs += directory.traffic.expiryMs + 1;
+  await work(recordId);
+  t.is(counters.of('forward-expired'), 1);
+  await isGone(t, records, recordId);
+});
+
+test('what was overdue at the start waits afresh, once', async (t) => {
+  const { work, put, posted, clock } = create();
+  const recordId = await put({ dueMs: NOW_MS - 60_000 });
+  const again = await work(recordId);
+  t.true((again?.againAtMs ?? 0) >= NOW_MS);
+  t.is(posted.length, 0);
+  clock.nowMs = again?.againAtMs ?? 0;
+  t.is(await work(recordId), undefined);
+  t.is(posted.length, 1);
+});
+
+test('a job whose record is settled does nothing', async (t) => {
+  const { work, posted } = create();
+  t.is(await work('00'.repeat(16)), undefined);
+  t.is(posted.length, 0);
+});
