@@ -12,6 +12,8 @@ import { createProbe } from '../../src/redis/clients.ts';
 import { unsafe } from '../../src/redis/durability.ts';
 import type { RedisFacts } from '../../src/redis/durability.ts';
 import { openStore } from '../../src/redis/embedded.ts';
+import { openQueue, openWorker } from '../../src/redis/queues.ts';
+import { openTaker } from '../../src/redis/taker.ts';
 import { until } from './private-redis.ts';
 
 const SAFE = ['--appendonly', 'yes', '--appendfsync', 'always', '--maxmemory-policy', 'noeviction'];
@@ -55,6 +57,34 @@ for (const [name, options, fix] of UNSAFE) {
   });
 }
 
+test('a server with other settings keeps no events of jobs either', async (t) => {
+  const { url, dataDir } = await foreignRedis(t, SAFE);
+  const store = await openStore({ url, dataDir, log: silentLog });
+  t.teardown(async () => await store.close());
+  const queue = await openQueue(store, 'mixing');
+  let done = 0;
+  await openWorker(store, 'mixing', async () => void done++);
+  for (let i = 0; i < 30; i++) await queue.add(`job${i}`, Date.now());
+  await until(() => done === 30);
+  await until(async () => (await store.redis.xlen('{panoramix}:mixing:events')) === 0, 3_000);
+  t.is(done, 30);
+});
+
+test('a program closes within seconds while its Redis is away', async (t) => {
+  const { url, dataDir, end } = await foreignRedis(t, SAFE);
+  const store = await openStore({ url, dataDir, log: silentLog });
+  const queue = await openQueue(store, 'mixing');
+  await openTaker(store, 'outbound-abc');
+  await openWorker(store, 'mixing', async () => undefined);
+  await queue.add('job', Date.now() + 60_000);
+  await end();
+  t.is(store.pressure(), 'entry-closed');
+  await t.throwsAsync(queue.add('other', Date.now()), { code: 'redis-unavailable' });
+  const startedMs = Date.now();
+  await store.close();
+  t.true(Date.now() - startedMs < 8_000, `${Date.now() - startedMs} ms`);
+});
+
 test('a server that nobody runs is an error that says so, soon', async (t) => {
   const dataDir = await mkdtemp(join(tmpdir(), 'panoramix-test-'));
   t.teardown(async () => await rm(dataDir, { recursive: true }));
@@ -81,14 +111,17 @@ for (const [name, change, problem] of FACT_TABLE) {
 async function foreignRedis(
   t: ExecutionContext,
   options: readonly string[],
-): Promise<{ url: string; dataDir: string }> {
+): Promise<{ url: string; dataDir: string; end: () => Promise<void> }> {
   const dataDir = await mkdtemp(join(tmpdir(), 'panoramix-test-'));
   const url = join(dataDir, 'foreign.sock');
   const own = ['--port', '0', '--unixsocket', url, '--dir', dataDir, '--save', ''];
   const server = spawn('redis-server', [...own, ...options], { stdio: 'ignore' });
-  t.teardown(async () => {
+  const end = async (): Promise<void> => {
     server.kill('SIGKILL');
     await until(() => server.exitCode !== null || server.signalCode !== null);
+  };
+  t.teardown(async () => {
+    await end();
     await rm(dataDir, { recursive: true, force: true });
   });
   await until(async () => {
@@ -102,5 +135,5 @@ async function foreignRedis(
       probe.disconnect();
     }
   });
-  return { url, dataDir };
+  return { url, dataDir, end };
 }

@@ -76,7 +76,8 @@ test('in a Redis that is full all the same, workers wait instead of spinning, an
   const before = await commandsSoFar();
   await new Promise((resolve) => setTimeout(resolve, 3_000));
   const perSecond = ((await commandsSoFar()) - before) / 3;
-  t.true(perSecond < 200, `${perSecond} commands a second`);
+  t.log(`${perSecond} commands a second`);
+  t.true(perSecond < 150, `${perSecond} commands a second`);
   await store.redis.config('SET', 'maxmemory', '0');
   await until(() => new Set(done).size === 20);
 
