@@ -5,8 +5,9 @@
  * drops it (design §8: nothing ever downgrades).
  */
 import { join } from 'node:path';
+import { z } from 'zod';
 import type { Primitives } from '../crypto/primitives.ts';
-import { asPanoramixError } from '../errors.ts';
+import { asPanoramixError, PanoramixError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Directory } from '../mixnet/directory.ts';
 import { readNodes, timeReason, type DirectoryReason } from '../mixnet/verify-nodes.ts';
@@ -50,14 +51,19 @@ export type Offered =
   | { readonly ok: true; readonly directory: Directory; readonly changed: boolean }
   | { readonly ok: false; readonly reason: StoreReason };
 
-/** What is remembered of a mixnet even if its directory.json is lost. */
-interface Seen {
-  readonly number: number;
-  readonly snapshot: string;
-  readonly log_head: string;
-  readonly domains: readonly string[];
-}
+/** What is remembered of each mixnet even if its directory.json is lost. */
+const seenSchema = z.record(
+  z.string(),
+  z.strictObject({
+    number: z.int(),
+    snapshot: z.string(),
+    log_head: z.string(),
+    domains: z.array(z.string()),
+  }),
+);
+type Seen = z.output<typeof seenSchema>[string];
 
+/** See the head of this file. */
 export class DirectoryStore {
   readonly mixnetId: string;
   readonly #options: DirectoryStoreOptions;
@@ -194,8 +200,15 @@ export class DirectoryStore {
   }
 
   #readSeen(): Record<string, Seen> {
-    const text = readIfThere(this.#path('directory-seen.json'));
-    return text === null ? {} : (JSON.parse(text) as Record<string, Seen>);
+    const path = this.#path('directory-seen.json');
+    const text = readIfThere(path);
+    if (text === null) return {};
+    const parsed = seenSchema.safeParse(parseOrNull(text));
+    if (parsed.success) return parsed.data;
+    throw new PanoramixError(
+      'config-invalid',
+      `${path} is damaged: it remembers which domains are mixed and how far the directory has come; restore it from a backup`,
+    );
   }
 
   #load(): void {

@@ -125,13 +125,8 @@ for (const { field, change, reason } of FLIPS) {
 }
 
 test('a signer swapped for another key leaves the named one without a signature', (t) => {
-  const change = (record: ConsensusRecord): ConsensusRecord => {
-    const [first, ...rest] = record.signings as [ConsensusRecord['signings'][number]];
-    const swapped = { ...first, signer_key_id: stranger.peerId };
-    return resealed({ ...record, signings: sorted([swapped, ...rest]) });
-  };
   for (const which of records) {
-    t.is(reasonFor(withRecord(honest.nodes, which, change)), 'signer-missing', which);
+    t.is(reasonFor(withRecord(honest.nodes, which, swapSigner)), 'signer-missing', which);
   }
 });
 
@@ -344,11 +339,10 @@ test('a swapped owner makes another mixnet', (t) => {
 });
 
 test('a snapshot counts from five minutes before its start to its last millisecond', (t) => {
-  const at = (nowMs: number): string => reasonFor(honest.nodes, honest.mixnetId, nowMs);
-  t.is(at(NOW_MS - CLOCK_SKEW_MS), 'ok');
-  t.is(at(NOW_MS - CLOCK_SKEW_MS - 1), 'directory-not-yet-valid');
-  t.is(at(NOW_MS + LIFETIME_MS - 1), 'ok');
-  t.is(at(NOW_MS + LIFETIME_MS), 'directory-expired');
+  t.is(reasonAt(NOW_MS - CLOCK_SKEW_MS), 'ok');
+  t.is(reasonAt(NOW_MS - CLOCK_SKEW_MS - 1), 'directory-not-yet-valid');
+  t.is(reasonAt(NOW_MS + LIFETIME_MS - 1), 'ok');
+  t.is(reasonAt(NOW_MS + LIFETIME_MS), 'directory-expired');
 });
 
 test('a second log entry follows the first, and the snapshot may still go by the first', (t) => {
@@ -406,4 +400,14 @@ function butOne(owners: readonly Identity[]): readonly Identity[] {
 
 function andStranger(owners: readonly Identity[]): readonly Identity[] {
   return [...owners, stranger];
+}
+
+function swapSigner(record: ConsensusRecord): ConsensusRecord {
+  const [first, ...rest] = record.signings as [ConsensusRecord['signings'][number]];
+  const swapped = { ...first, signer_key_id: stranger.peerId };
+  return resealed({ ...record, signings: sorted([swapped, ...rest]) });
+}
+
+function reasonAt(nowMs: number): string {
+  return reasonFor(honest.nodes, honest.mixnetId, nowMs);
 }
