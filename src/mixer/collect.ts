@@ -40,6 +40,8 @@ export interface CollectorOptions {
   readonly pool: PeelPool;
   readonly counters: Counters;
   readonly log: Log;
+  /** Clock, ms since 1970. */
+  readonly now: () => number;
   readonly pressure: () => Pressure;
   /** By what packets are judged now; null while there is no directory, and then nothing is collected. */
   readonly view: () => MixView | null;
@@ -161,7 +163,7 @@ export class Collector {
       params,
       headers: opened.map(({ header }) => header),
     });
-    const arrivedMs = Date.now();
+    const arrivedMs = this.#options.now();
     return payloads.map((payload, i) => ({
       tag: (opened[i] as OpenedHeader).header.tag,
       outcome: judgePayload(view, payload, arrivedMs),
@@ -172,8 +174,8 @@ export class Collector {
   async #judge(judgements: readonly (() => Candidate)[]): Promise<readonly Candidate[]> {
     const judged = judgements.map((judge) => judge());
     const unknown = judged.some((one) => one.kind === 'drop' && one.reason === 'unknown-next-hop');
-    if (!unknown || Date.now() - this.#refreshedMs < REFRESH_MS_MIN) return judged;
-    this.#refreshedMs = Date.now();
+    if (!unknown || this.#options.now() - this.#refreshedMs < REFRESH_MS_MIN) return judged;
+    this.#refreshedMs = this.#options.now();
     await this.#options.refreshDirectory();
     return judgements.map((judge) => judge());
   }

@@ -1,0 +1,213 @@
+/**
+ * What a gateway has and a mix has not: mail in (accept, cut, wait for a tick, leave) and mail out
+ * (complete messages, their exit delay, delivery). node.ts puts it beside collecting and forwarding.
+ */
+import type { Identity } from '../crypto/keys.ts';
+import type { Primitives } from '../crypto/primitives.ts';
+import { PanoramixError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { MixedMail } from '../mail/envelope.ts';
+import { drawDelayMs } from '../mixnet/delay.ts';
+import type { Directory } from '../mixnet/directory.ts';
+import type { Fragment } from '../mixnet/fragment.ts';
+import type { MixView } from '../mixnet/mix.ts';
+import type { Store } from '../redis/embedded.ts';
+import { FragmentStore } from '../redis/fragment-store.ts';
+import { MailStore } from '../redis/mail-store.ts';
+import { openQueue, openWorker, type JobQueue, type JobWorker } from '../redis/queues.ts';
+import type { Records } from '../redis/records.ts';
+import { openTaker, type JobTaker, type TakenJob } from '../redis/taker.ts';
+import { acceptMail } from './accept.ts';
+import type { Counters } from './counters.ts';
+import { Deliverer, type Deliver } from './deliver.ts';
+import { DeliveryProgress } from './delivery-progress.ts';
+import type { DirectorySource } from './directory-source.ts';
+import { Outbound } from './outbound.ts';
+import { ReadyPackets } from './ready.ts';
+import { Ticker } from './ticks.ts';
+
+/** Mean wait between the last fragment and delivery (design: mail). */
+const EXIT_DELAY_MEAN_MS = 20_000;
+/** The delivery itself ends an expired message first, with an outcome; a sweep removes incomplete ones. */
+const EXPIRY_GRACE_MS = 3_600_000;
+/** How long a mail waits for the first directory before its job looks again. */
+const NO_DIRECTORY_MS = 1000;
+
+/** What makes a node a gateway. */
+export interface GatewayOptions {
+  /** Gives an arrived mail to the mail server. */
+  readonly deliver: Deliver;
+  /** Domains delivered to besides those that the directory gives to this node. */
+  readonly acceptsDomain?: (domain: string) => boolean;
+  /** Default 20 s. */
+  readonly exitDelayMeanMs?: number;
+}
+
+/** What every part of a node works with. */
+export interface NodeParts {
+  readonly identity: Identity;
+  readonly primitives: Primitives;
+  readonly store: Store;
+  readonly log: Log;
+  readonly directory: DirectorySource;
+  /** The node's own key for what outlives endpoints: mail, messages, own packets; 32 bytes, a file. */
+  readonly storageKey: Uint8Array;
+}
+
+/** What the node around it has. */
+export interface GatewayHost {
+  readonly options: NodeParts;
+  readonly records: Records;
+  readonly mixing: JobQueue;
+  readonly counters: Counters;
+  readonly now: () => number;
+  /** By what packets are judged and built now; null while no directory holds. */
+  readonly currentView: () => MixView | null;
+  readonly viewBy: (directory: Directory) => MixView;
+}
+
+export class Gateway {
+  readonly fragments: FragmentStore;
+  readonly #host: GatewayHost;
+  readonly #settings: GatewayOptions;
+  readonly #mails: MailStore;
+  readonly #delivery: JobQueue;
+  readonly #outbound: Outbound;
+  readonly #ready: ReadyPackets;
+  readonly #ticker: Ticker;
+  readonly #takers = new Map<string, Promise<JobTaker>>();
+  #workers: JobWorker[] = [];
+
+  private constructor(
+    host: GatewayHost,
+    settings: GatewayOptions,
+    mails: MailStore,
+    delivery: JobQueue,
+  ) {
+    const { options, records, mixing, counters, now, currentView: view } = host;
+    const { store, primitives, storageKey, identity, log } = options;
+    const { random } = primitives;
+    this.#host = host;
+    this.#settings = settings;
+    this.#mails = mails;
+    this.#delivery = delivery;
+    this.fragments = new FragmentStore(store, { primitives, storageKey });
+    this.#outbound = new Outbound({ store, records, primitives, counters, log });
+    this.#ready = new ReadyPackets({
+      random,
+      now,
+      me: identity.peerId,
+      view,
+      takerFor: async (exit) => await this.#takerFor(exit),
+      load: async (id) => await this.#loadFragment(id),
+      discard: async (job, fragment) => await this.#discard(job, fragment),
+    });
+    this.#outbound.onQueued = (exit) => void this.#ready.fill(exit).catch(() => undefined);
+    const ready = this.#ready;
+    this.#ticker = new Ticker({ random, now, view, ready, records, mixing, counters, log });
+  }
+
+  /** @throws PanoramixError `redis-unavailable` */
+  static async open(host: GatewayHost, settings: GatewayOptions): Promise<Gateway> {
+    const { store, primitives, storageKey } = host.options;
+    const mails = await MailStore.open(store, { primitives, storageKey });
+    return new Gateway(host, settings, mails, await openQueue(store, 'delivery'));
+  }
+
+  /** Starts preparing, delivering and ticking; after what was left has been resumed. */
+  async start(): Promise<void> {
+    const { options, counters, now } = this.#host;
+    const { store, primitives, storageKey, identity, directory, log } = options;
+    const deliverer = new Deliverer({
+      primitives,
+      counters,
+      log,
+      now,
+      me: identity.peerId,
+      fragments: this.fragments,
+      progress: new DeliveryProgress(store, { primitives, storageKey }),
+      directory,
+      deliver: this.#settings.deliver,
+      acceptsDomain: this.#settings.acceptsDomain ?? (() => false),
+    });
+    this.#workers = [
+      await openWorker(store, 'delivery', async (job) => await deliverer.work(job)),
+      await openWorker(store, 'mail', async ({ id }) => await this.#prepare(id)),
+    ];
+    this.#ticker.start();
+  }
+
+  async stop(): Promise<void> {
+    await this.#ticker.stop();
+    for (const worker of this.#workers) await worker.close();
+    await this.#ready.close();
+    for (const taker of this.#takers.values()) await (await taker).close();
+    await this.#delivery.close();
+  }
+
+  /** Takes in the part of a mail that goes to one exit; see `acceptMail`. */
+  async accept(mail: MixedMail): Promise<'stored' | 'repeat'> {
+    const { options, now, counters } = this.#host;
+    const { identity, primitives, directory, store } = options;
+    if (store.pressure() !== 'open') {
+      throw new PanoramixError('storage-pressure', 'entry is closed until there is room again');
+    }
+    const mails = this.#mails;
+    const result = await acceptMail({ identity, primitives, mails, directory, now }, mail);
+    counters.count(`mail-${result}`);
+    return result;
+  }
+
+  /** Gives each complete message its job, after an exponential time; one that has its job keeps it. */
+  async queueDeliveries(): Promise<void> {
+    const { options, now } = this.#host;
+    const meanMs = this.#settings.exitDelayMeanMs ?? EXIT_DELAY_MEAN_MS;
+    const jobs = (await this.fragments.complete()).map((id) => {
+      return { id, dueMs: now() + drawDelayMs(options.primitives.random, meanMs) };
+    });
+    if (jobs.length > 0) await this.#delivery.addMany(jobs);
+  }
+
+  /** Puts right what a crash left between two steps, and ends what has expired. */
+  async sweep(): Promise<void> {
+    const { counters, now, options } = this.#host;
+    await this.#mails.sweep();
+    await this.#outbound.resume();
+    const expired = await this.fragments.expire(now() - EXPIRY_GRACE_MS);
+    if (expired.length === 0) return;
+    counters.count('message-expired', expired.length);
+    const fields = { event: 'messages-expired', messages: expired.length };
+    options.log.warn(fields, 'Messages expired before all of their fragments had come');
+  }
+
+  async #prepare(messageId: string): Promise<{ readonly againAtMs: number } | void> {
+    const { options, viewBy, now } = this.#host;
+    // Its parameters say how long a fragment is; a node that never saw a directory cannot cut mail.
+    const directory = options.directory.last();
+    if (directory === null) return { againAtMs: now() + NO_DIRECTORY_MS };
+    await this.#outbound.prepare(this.#mails, messageId, viewBy(directory).geometry);
+    return undefined;
+  }
+
+  async #loadFragment(id: string): Promise<Fragment | null> {
+    const { options, viewBy } = this.#host;
+    const directory = options.directory.last();
+    return directory && (await this.#outbound.load(id, viewBy(directory).geometry));
+  }
+
+  async #discard(job: TakenJob, fragment: Fragment | null): Promise<void> {
+    if (fragment !== null) this.#host.counters.count('fragment-expired');
+    await job.settle();
+    await this.#host.records.remove(job.id);
+  }
+
+  async #takerFor(exit: string): Promise<JobTaker> {
+    const known = this.#takers.get(exit);
+    if (known !== undefined) return await known;
+    const opening = openTaker(this.#host.options.store, `outbound-${exit}`);
+    this.#takers.set(exit, opening);
+    // A failure must not stick: the next fill opens it again.
+    opening.catch(() => this.#takers.delete(exit));
+    return await opening;
+  }
+}
