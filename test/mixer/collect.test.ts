@@ -1,0 +1,220 @@
+/* oxlint-disable unicorn/require-post-message-target-origin -- these messages go to controllers */
+import { setTimeout as sleep } from 'node:timers/promises';
+import test, { type ExecutionContext } from 'ava';
+import { toBase64url } from '../../src/bytes.ts';
+import { createIdentity, nodeAddress } from '../../src/crypto/keys.ts';
+import { native } from '../../src/crypto/native.ts';
+import { PanoramixError } from '../../src/errors.ts';
+import { silentLog } from '../../src/log.ts';
+import { Collector, type CollectorOptions } from '../../src/mixer/collect.ts';
+import { Counters } from '../../src/mixer/counters.ts';
+import { ensureEndpoint } from '../../src/mixer/endpoint.ts';
+import { PeelPool } from '../../src/mixer/peel-pool.ts';
+import { geometryOf } from '../../src/mixnet/geometry.ts';
+import { Journal } from '../../src/redis/journal.ts';
+import { Records } from '../../src/redis/records.ts';
+import { createSphinx, relayRouting } from '../../src/sphinx/index.ts';
+import { privateController, serial, sharedStore } from '../controller/private-controller.ts';
+import { madeDirectory, madeNode } from '../mixnet/made-directory.ts';
+import { temporaryDataDir, until } from '../redis/private-redis.ts';
+
+const store = sharedStore(test);
+const params = { group: 'X25519', headerLen: 320, bodyLen: 2048 } as const;
+const sphinx = createSphinx(params, native);
+const NEXT = new Uint8Array(16).fill(2);
+
+/** A mix with one open endpoint, and a sender who may post to it. */
+async function createMix(t: ExecutionContext, over: Partial<CollectorOptions> = {}) {
+  const controller = await privateController(t, store());
+  const identity = createIdentity(native);
+  const client = controller.client(identity);
+  const endpoint = await ensureEndpoint({
+    client,
+    identity,
+    primitives: native,
+    dataDir: await temporaryDataDir(t),
+    peerName: 'mix',
+    group: 'X25519',
+    lifetimeMs: 3_600_000,
+  });
+  const sender = await controller.peer();
+  controller.nodes.add(sender.identity.peerId);
+  const records = new Records(store(), {
+    primitives: native,
+    storageKeys: () => endpoint.storageKey,
+  });
+  const pool = new PeelPool();
+  t.teardown(async () => await pool.close());
+  const counters = new Counters();
+  const jobs: string[] = [];
+  const view = {
+    sphinx,
+    geometry: geometryOf(sphinx),
+    directory: madeDirectory([madeNode(2)], { params }),
+    isExit: false,
+  };
+  const options: CollectorOptions = {
+    endpoint,
+    client,
+    journal: new Journal(store(), { records }),
+    pool,
+    counters,
+    log: silentLog,
+    now: Date.now,
+    pressure: () => 'open',
+    view: () => view,
+    refreshDirectory: async () => await Promise.resolve(),
+    addJobs: async (entries) => {
+      for (const { tag } of entries) jobs.push(records.recordId(endpoint.endpointId, tag));
+      await Promise.resolve();
+    },
+    resume: async () => {
+      for await (const { recordId } of records.pending(endpoint.endpointId)) jobs.push(recordId);
+    },
+    ...over,
+  };
+  const { publicKey } = endpoint.mixKey;
+  const address = nodeAddress(native, identity.peerId, publicKey);
+  const hops = [
+    { publicKey, routing: relayRouting(address, 0) },
+    { publicKey, routing: relayRouting(NEXT, 5) },
+  ];
+  return {
+    options,
+    records,
+    counters,
+    jobs,
+    /** Posts a packet that is to be passed on. */
+    post: async (to = hops): Promise<void> => {
+      const packet = sphinx.build(to, NEXT, NEXT);
+      const recipient = identity.peerId;
+      const { endpointId } = endpoint;
+      await sender.postMessage({
+        endpointId,
+        recipient,
+        text: toBase64url(packet),
+        serial: serial(),
+      });
+    },
+    unreleased: async () =>
+      (await client.listMessages({ endpointId: endpoint.endpointId, box: 'INBOX' })).length,
+    hops,
+  };
+}
+
+function run(t: ExecutionContext, options: CollectorOptions): void {
+  const collector = new Collector(options);
+  collector.start();
+  t.teardown(async () => await collector.stop());
+}
+
+test.serial('a packet is released once it is committed and has its job', async (t) => {
+  const { options, post, unreleased, jobs, counters } = await createMix(t);
+  await post();
+  t.is(await unreleased(), 1);
+  run(t, options);
+  await until(async () => (await unreleased()) === 0);
+  t.is(jobs.length, 1);
+  t.is(counters.of('forward'), 1);
+});
+
+test.serial('what could not be committed is not released, and comes again', async (t) => {
+  const mix = await createMix(t);
+  let isAway = true;
+  const { journal } = mix.options;
+  run(t, {
+    ...mix.options,
+    journal: {
+      has: async (endpointId, tag) => await journal.has(endpointId, tag),
+      commit: async (entries) => {
+        if (isAway) throw new PanoramixError('redis-unavailable', 'a test');
+        return await journal.commit(entries);
+      },
+    },
+  });
+  await mix.post();
+  await sleep(600);
+  t.is(await mix.unreleased(), 1);
+  t.is(mix.jobs.length, 0);
+  isAway = false;
+  await until(async () => (await mix.unreleased()) === 0);
+  t.is(mix.jobs.length, 1);
+  t.is(mix.counters.of('forward'), 1);
+});
+
+test.serial('what was committed without our hearing it gets its job all the same', async (t) => {
+  const mix = await createMix(t);
+  let failures = 0;
+  const { journal } = mix.options;
+  run(t, {
+    ...mix.options,
+    journal: {
+      has: async (endpointId, tag) => await journal.has(endpointId, tag),
+      commit: async (entries) => {
+        const results = await journal.commit(entries);
+        if (failures++ === 0) throw new PanoramixError('redis-unavailable', 'a test');
+        return results;
+      },
+    },
+  });
+  await mix.post();
+  await until(async () => (await mix.unreleased()) === 0);
+  const [record] = mix.jobs;
+  t.truthy(await mix.records.load(record ?? ''));
+  t.is(new Set(mix.jobs).size, 1);
+});
+
+test.serial('where adding jobs failed, all that is committed gets its job', async (t) => {
+  const mix = await createMix(t);
+  let failures = 0;
+  run(t, {
+    ...mix.options,
+    addJobs: async (entries) => {
+      if (failures++ === 0) throw new PanoramixError('redis-unavailable', 'a test');
+      await mix.options.addJobs(entries);
+    },
+  });
+  await mix.post();
+  await until(async () => (await mix.unreleased()) === 0);
+  t.is(mix.jobs.length, 1);
+});
+
+test.serial('with memory nearly full nothing is collected', async (t) => {
+  let pressure: 'settle-only' | 'entry-closed' = 'settle-only';
+  const mix = await createMix(t, { pressure: () => pressure });
+  run(t, mix.options);
+  await mix.post();
+  await sleep(600);
+  t.is(await mix.unreleased(), 1);
+  pressure = 'entry-closed';
+  await until(async () => (await mix.unreleased()) === 0);
+  t.is(mix.jobs.length, 1);
+});
+
+test.serial(
+  'an unknown next hop makes it look for a newer directory before it drops',
+  async (t) => {
+    const mix = await createMix(t);
+    const old = mix.options.view();
+    if (old === null) throw new Error('no view');
+    const empty = { ...old, directory: madeDirectory([], { params }) };
+    let held = empty;
+    let looks = 0;
+    run(t, {
+      ...mix.options,
+      view: () => held,
+      refreshDirectory: async () => {
+        looks += 1;
+        held = old;
+        await Promise.resolve();
+      },
+    });
+    await mix.post();
+    await until(async () => (await mix.unreleased()) === 0);
+    t.is(mix.counters.of('forward'), 1);
+    held = empty;
+    await mix.post();
+    await until(() => mix.counters.of('unknown-next-hop') === 1);
+    t.is(looks, 1);
+  },
+);
