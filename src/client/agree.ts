@@ -119,7 +119,7 @@ async function move(
     await say(party, agreement, meeting, opening, { accept: false });
     return true;
   }
-  const acceptable = chooseText(party, agreement, meeting, turn);
+  const acceptable = chooseText(party, agreement, meeting);
   if (acceptable !== null) return signFor(party, agreement, turn, acceptable);
   const refusal = await refuse(party, agreement, meeting, turn, opening);
   if (refusal) return true;
@@ -143,16 +143,13 @@ async function signFor(
   return true;
 }
 
-/** Among the texts of others that pass the review, the one with most signatures; ties by text. */
-function chooseText(
-  party: Party,
-  agreement: Agreement,
-  meeting: Meeting,
-  turn: Turn,
-): string | null {
+/**
+ * Among the texts of others that pass the review, the one with most signatures; ties by text. A text
+ * once refused may pass later, when more has been seen.
+ */
+function chooseText(party: Party, agreement: Agreement, meeting: Meeting): string | null {
   const backers = new Map<string, number>();
   for (const said of offered(party, meeting)) {
-    if (turn.refused.has(said.text)) continue;
     if (!isTimely(party, said.body) || agreement.review(said, meeting) !== null) continue;
     backers.set(said.text, (backers.get(said.text) ?? 0) + 1);
   }
@@ -176,10 +173,15 @@ async function refuse(
     ? (agreement.review(said, meeting) ?? 'unexpected')
     : 'text-expired';
   turn.refused.add(said.text);
-  await say(party, agreement, meeting, opening, {
-    accept: false,
-    refused: { reason, text_hash: hashText(party.primitives, said.text) },
-  });
+  const textHash = hashText(party.primitives, said.text);
+  const own = lastWord(meeting, party.peerId);
+  // After a restart our refusal may stand there already.
+  if (own === null || refusalOf(own)?.text_hash !== textHash) {
+    await say(party, agreement, meeting, opening, {
+      accept: false,
+      refused: { reason, text_hash: textHash },
+    });
+  }
   if (agreement.onRefusal === 'wait') return true;
   throw new PanoramixError(
     'agreement-refused',
