@@ -100,13 +100,24 @@ for (const [what, over] of [
   });
 }
 
-const signedAs = (fields: unknown): Uint8Array => {
-  const text = encode(fields);
+const textOf = (signed: Uint8Array): Uint8Array => signed.subarray(64);
+const signedAs = (fields: unknown): Uint8Array => signedText(encode(fields));
+const signedText = (text: Uint8Array): Uint8Array => {
   return concat(native.sign(identity.secret, concat(fromUtf8(LABELS.envelope), text)), text);
 };
 
+const honest = textOf(signEnvelope(native, identity, envelope));
+// The sender's first letter, as a byte that no UTF-8 text has.
+const letter = honest.findIndex((_, i) => honest[i] === 0x61 && honest[i + 1] === 0x6c);
+
 for (const [what, signed] of [
   ['nothing', new Uint8Array()],
+  [
+    'a longer spelling of a number',
+    signedText(concat(honest.subarray(0, 1), new Uint8Array([0xcc]), honest.subarray(1))),
+  ],
+  ['a sender that is no UTF-8', signedText(honest.with(letter, 0xff))],
+
   ['a signature alone', new Uint8Array(64)],
   ['a map', signedAs({ from: 'a@b' })],
   ['a number', signedAs(1)],
