@@ -3,14 +3,14 @@
  * or the Redis of `REDIS_URL` after a look at its settings; with the clients, and the back-pressure.
  */
 import { randomUUID } from 'node:crypto';
-import { rm, rmdir } from 'node:fs/promises';
+import { rmdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 import type { Redis } from 'ioredis';
 
 import { PanoramixError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { createCommandClient, createWorkerClient, guarded } from './clients.ts';
+import { createCommandClient, createProbe, createWorkerClient, guarded } from './clients.ts';
 import type { RedisAddress } from './clients.ts';
 import { requireDurable } from './durability.ts';
 import { trimEvents } from './events.ts';
@@ -28,6 +28,8 @@ export const MAX_MEMORY_BYTES_DEFAULT = 1024 ** 3;
 
 /** A quarter of a second at a full disk's speed is less than the last fifth of the memory. */
 const SAMPLE_MS = 250;
+/** For a store to open, where other programs come and go at the same moment. */
+const OPEN_MS_MAX = 10_000;
 const CONNECTION_NAME = 'panoramix';
 
 /** An open store. */
@@ -69,13 +71,22 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   if (options.url !== undefined) return await openUrl(options, options.url);
   const maxMemoryBytes = options.maxMemoryBytes ?? MAX_MEMORY_BYTES_DEFAULT;
   const paths = await privatePaths(options.dataDir);
-  const { socket, started } = await ensureServer(paths, maxMemoryBytes);
-  if (!started) await applySettings(socket, maxMemoryBytes);
-  options.log.info({ started, dir: paths.dir }, started ? 'Redis started' : 'Redis adopted');
-  const store = new OpenStore({ socket }, options, paths);
-  await store.connect();
-  store.watch(paths, socket, maxMemoryBytes);
-  return store;
+  const deadline = Date.now() + OPEN_MS_MAX;
+  while (true) {
+    const { socket, started } = await ensureServer(paths, maxMemoryBytes);
+    try {
+      if (!started) await applySettings(socket, maxMemoryBytes);
+      const store = new OpenStore({ socket }, options, paths);
+      await store.connect();
+      store.watch(paths, socket, maxMemoryBytes);
+      options.log.info({ dir: paths.dir }, started ? 'Redis started' : 'Redis adopted');
+      return store;
+    } catch (thrown) {
+      // A program that closes at this moment took the server with it: look again, or start one.
+      const left = thrown instanceof PanoramixError && thrown.code === 'redis-unavailable';
+      if (!left || Date.now() > deadline) throw thrown;
+    }
+  }
 }
 
 /**
@@ -190,8 +201,8 @@ class OpenStore implements Store {
     if (this.#sampling !== null) clearInterval(this.#sampling);
     await this.#stopWatching?.();
     this.#worker?.disconnect();
-    if (this.#paths !== null && !this.#isVisitor) await this.#endServerIfLast();
     this.redis.disconnect();
+    if (this.#paths !== null && !this.#isVisitor) await this.#endServerIfLast(this.#paths);
   }
 
   /**
@@ -199,20 +210,26 @@ class OpenStore implements Store {
    * acknowledged write, fsynced, and a snapshot would only be a second copy to keep and to delete.
    * A program that comes at this very moment sees its server leave and starts it again.
    */
-  async #endServerIfLast(): Promise<void> {
+  async #endServerIfLast(paths: PrivatePaths): Promise<void> {
+    // Not through our client: where the server has just been started again, that has yet to find it.
+    const socket = await findServer(paths);
+    if (socket === null) return;
+    const probe = createProbe({ socket });
     try {
-      const clients = String(await this.redis.client('LIST'));
+      await probe.connect();
+      const clients = String(await probe.client('LIST'));
       const others = clients
         .split('\n')
         .map((line) => / name=(\S*)/.exec(line)?.[1] ?? '')
         .filter((name) => name.startsWith(`${CONNECTION_NAME}:program:`) && name !== this.#name);
       if (others.length > 0) return;
-      await this.redis.shutdown('NOSAVE').catch(() => undefined);
-      const { socket } = this.#address as { readonly socket: string };
-      await rm(socket, { force: true });
+      await probe.shutdown('NOSAVE').catch(() => undefined);
+      // It removes its socket itself; the folder goes where nobody has started another server by now.
       await rmdir(dirname(socket)).catch(() => undefined);
-    } catch {
-      // It was away already; whoever comes next starts it from its file.
+    } catch (thrown) {
+      this.log.warn({ error: String(thrown) }, 'Redis was left running; the next start adopts it');
+    } finally {
+      probe.disconnect();
     }
   }
 

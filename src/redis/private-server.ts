@@ -11,7 +11,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { PanoramixError } from '../errors.ts';
-import { createProbe } from './clients.ts';
+import { createProbe, guarded } from './clients.ts';
 import { setting } from './durability.ts';
 
 /** Longest unix socket path that the kernel takes, its closing zero byte not counted. */
@@ -98,7 +98,13 @@ export async function ensureServer(
     const running = await findServer(paths);
     if (running !== null) return { socket: running, started: false };
     const socket = (await usableNote(paths)) ?? (await freshSocket());
-    const outcome = await start(paths, socket, serverSettings(maxMemoryBytes));
+    const outcome = await start(paths, socket, serverSettings(maxMemoryBytes)).catch(
+      async (thrown: unknown) => {
+        // A program that closed at this moment has taken the folder away: the next try makes it again.
+        if (await isOurs(dirname(socket))) throw thrown;
+        return 'folder-gone' as const;
+      },
+    );
     if (outcome === 'answers') return { socket, started: true };
     // Another program was faster, or a server is still leaving: look again until it answers.
     if (Date.now() > deadline) {
@@ -112,16 +118,19 @@ export async function ensureServer(
   }
 }
 
-/** Sets what differs on an adopted server, such as a changed memory limit; throws where it cannot. */
+/**
+ * Sets what differs on an adopted server, such as a changed memory limit.
+ * @throws PanoramixError `redis-unavailable`; `unexpected` where the server refuses a setting
+ */
 export async function applySettings(socket: string, maxMemoryBytes: number): Promise<void> {
   const probe = createProbe({ socket });
   try {
-    await probe.connect();
-    for (const [name, wanted] of Object.entries(serverSettings(maxMemoryBytes))) {
-      if ((await setting(probe, name)) !== wanted) await probe.config('SET', name, wanted);
-    }
-  } catch (thrown) {
-    throw new PanoramixError('redis-unsafe', 'the private server refuses its settings', thrown);
+    await guarded('set up the adopted Redis', async () => {
+      await probe.connect();
+      for (const [name, wanted] of Object.entries(serverSettings(maxMemoryBytes))) {
+        if ((await setting(probe, name)) !== wanted) await probe.config('SET', name, wanted);
+      }
+    });
   } finally {
     probe.disconnect();
   }

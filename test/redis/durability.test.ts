@@ -78,7 +78,7 @@ test('a program closes within seconds while its Redis is away', async (t) => {
   await openWorker(store, 'mixing', async () => undefined);
   await queue.add('job', Date.now() + 60_000);
   await end();
-  t.is(store.pressure(), 'entry-closed');
+  await until(() => store.pressure() === 'entry-closed');
   await t.throwsAsync(queue.add('other', Date.now()), { code: 'redis-unavailable' });
   const startedMs = Date.now();
   await store.close();
