@@ -93,7 +93,9 @@ postfixTest('one recipient waits and the other is served, over one LMTP transact
   const to = ['carol@alpha.example', 'w@waiting.example'];
   await postfix.submit({ from: 'ada@alpha.example', to, message: mail([optIn]) });
   await postfix.waitForMail('carol@alpha.example');
-  const [waiting] = await postfix.waitForQueue((queue) => queue.length === 1);
+  const [waiting] = await postfix.waitForQueue(
+    (queue) => queue.length === 1 && /delay_reason/.test(JSON.stringify(queue)),
+  );
   t.regex(JSON.stringify(waiting), /w@waiting\.example.*451 4\.4\.1/);
   t.false(JSON.stringify(waiting).includes('carol'));
 });
