@@ -38,6 +38,7 @@ export class Ticker {
   #clock: TickClock | null = null;
   #timer: NodeJS.Timeout | null = null;
   #isStopped = false;
+  #isFailing = false;
   readonly #sending = new Set<Promise<void>>();
 
   constructor(options: TickerOptions) {
@@ -102,9 +103,13 @@ export class Ticker {
       const emitting = packet === null ? Promise.resolve() : this.#emit(exit, packet);
       const [emitted, filled] = await Promise.allSettled([emitting, ready.fill(exit)]);
       for (const end of [emitted, filled]) if (end.status === 'rejected') throw end.reason;
+      this.#isFailing = false;
     } catch (thrown) {
       const { code, message } = asPanoramixError(thrown);
       counters.count('tick-failed');
+      // Once for a row of failures: while Redis is away every tick fails.
+      if (this.#isFailing) return;
+      this.#isFailing = true;
       log.warn({ event: 'tick-failed', reason: code, error: message }, 'A tick sent nothing');
     }
   }
