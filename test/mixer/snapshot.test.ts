@@ -1,0 +1,209 @@
+import test from 'ava';
+import type { ContributionBody } from '../../src/api/contribution.ts';
+import { hashText } from '../../src/api/signed.ts';
+import type { Meeting } from '../../src/client/meeting.ts';
+import { createIdentity } from '../../src/crypto/keys.ts';
+import { native } from '../../src/crypto/native.ts';
+import { signEntry, type SignedEntry, type Snapshot } from '../../src/mixnet/directory-texts.ts';
+import { readFoundation } from '../../src/mixnet/verify-log.ts';
+import {
+  composeSnapshot,
+  offeredEntries,
+  offerEntry,
+  presentOwners,
+  reviewSnapshot,
+  type SnapshotGround,
+} from '../../src/mixer/snapshot.ts';
+import { LIFETIME_MS, NOW_MS, paperMixnet } from '../mixnet/signed-directory.ts';
+
+const NEXT = 'N'.repeat(43);
+const mixnet = paperMixnet();
+const stranger = createIdentity(native);
+const entries = (JSON.parse(mixnet.nodes.snapshot.text) as { data: { snapshot: Snapshot } }).data
+  .snapshot.entries;
+const ground = groundOf();
+const [own] = entries as [SignedEntry];
+
+function groundOf(): SnapshotGround {
+  const read = readFoundation(mixnet.nodes, mixnet.mixnetId, native);
+  if (!read.ok) throw new Error(read.reason);
+  const { terms, log, consensusId } = read.foundation;
+  const [logHead, head] = [...log][0] as [string, SnapshotGround['head']];
+  return {
+    mixnetId: mixnet.mixnetId,
+    terms,
+    number: 1,
+    previous: mixnet.mixnetId,
+    lastConsensusId: consensusId,
+    logHead,
+    head,
+  };
+}
+
+/** What all nodes have said, as the meeting shows it. */
+function meetingOf(
+  offers: readonly SignedEntry[],
+  signerOf = (entry: SignedEntry) => entry.peer_id,
+): Meeting {
+  const statements = offers.map((entry) => {
+    const draft = offerEntry(ground, entry, NEXT);
+    const meta = {
+      accept: false,
+      signers: [],
+      negotiation_id: 'F'.repeat(43),
+      round: 1,
+      time: new Date(NOW_MS).toISOString(),
+      ...draft.meta,
+    };
+    const body = { data: draft.data, info: draft.info, meta };
+    return { signer: signerOf(entry), text: '', body, latest: true, accepts: false };
+  });
+  return { negotiationId: 'F'.repeat(43), consensus: null, statements };
+}
+
+function accepted(
+  change: (snapshot: Snapshot) => object = (snapshot) => snapshot,
+  of: readonly SignedEntry[] = entries,
+  over: Partial<ContributionBody['meta']> = {},
+): ContributionBody {
+  const draft = composeSnapshot(of, ground, NEXT, NOW_MS);
+  const { peer_id, snapshot } = draft.data as { peer_id: string; snapshot: Snapshot };
+  return {
+    data: { peer_id, snapshot: change(snapshot) },
+    info: draft.info,
+    meta: {
+      accept: true,
+      signers: [...draft.signers],
+      negotiation_id: 'F'.repeat(43),
+      round: 2,
+      time: new Date(NOW_MS).toISOString(),
+      next_negotiation_hash: hashText(native, NEXT),
+      ...over,
+    },
+  };
+}
+
+function review(body: ContributionBody, nowMs = NOW_MS): string | null {
+  return reviewSnapshot(native, body, meetingOf(entries), ground, own, nowMs);
+}
+
+test('a node signs what was composed of all entries, or of enough of them with its own', (t) => {
+  t.is(review(accepted()), null);
+  t.is(review(accepted((snapshot) => snapshot, entries.slice(0, 2))), null);
+});
+
+const REFUSED: readonly [string, ContributionBody, string][] = [
+  ['without its entry', accepted((text) => text, entries.slice(1)), 'own-entry-changed'],
+  ['with too few entries', accepted((text) => text, entries.slice(0, 1)), 'rule-not-met'],
+  ['of another number', accepted((text) => ({ ...text, number: 2 })), 'snapshot-number-mismatch'],
+  [
+    'after another one',
+    accepted((text) => ({ ...text, previous: 'a'.repeat(64) })),
+    'snapshot-broken',
+  ],
+  [
+    'by another log',
+    accepted((text) => ({ ...text, log_head: 'a'.repeat(64) })),
+    'snapshot-log-mismatch',
+  ],
+  [
+    'with traffic that nobody agreed on',
+    accepted((text) => ({ ...text, traffic: { ...text.traffic, ticks_per_second: 9 } })),
+    'snapshot-traffic-mismatch',
+  ],
+  [
+    'that lives longer than agreed',
+    accepted((text) => ({
+      ...text,
+      valid_until: new Date(NOW_MS + 2 * LIFETIME_MS).toISOString(),
+    })),
+    'snapshot-lifetime-mismatch',
+  ],
+  [
+    'with more than belongs there',
+    accepted((text) => ({ ...text, more: 1 })),
+    'snapshot-malformed',
+  ],
+  [
+    'with entries out of order',
+    accepted((text) => ({ ...text, entries: text.entries.toReversed() })),
+    'entry-repeated',
+  ],
+  [
+    'with a stranger’s entry',
+    accepted((text) => ({
+      ...text,
+      entries: [...text.entries, strangersEntry()].toSorted((left, right) =>
+        left.peer_id < right.peer_id ? -1 : 1,
+      ),
+    })),
+    'entry-foreign',
+  ],
+  [
+    'with an entry that its node did not sign so',
+    accepted((text) => ({
+      ...text,
+      entries: text.entries.map((entry, index) =>
+        index === 2 ? { ...entry, paused: true } : entry,
+      ),
+    })),
+    'entry-signature-invalid',
+  ],
+  [
+    'with signers who are not there',
+    accepted((text) => text, entries.slice(0, 2), { signers: allOwners() }),
+    'signers-differ',
+  ],
+  [
+    'that names no next negotiation',
+    accepted((text) => text, entries, { next_negotiation_hash: 'a'.repeat(64) }),
+    'next-negotiation-differs',
+  ],
+];
+
+for (const [what, body, reason] of REFUSED) {
+  test(`a node does not sign a snapshot ${what}: ${reason}`, (t) => {
+    t.is(review(body), reason);
+  });
+}
+
+test('a node does not sign what begins more than five minutes from now', (t) => {
+  t.is(review(accepted(), NOW_MS + 5 * 60_000), null);
+  t.is(review(accepted(), NOW_MS + 5 * 60_000 + 1), 'snapshot-time-mismatch');
+  t.is(review(accepted(), NOW_MS - 5 * 60_000 - 1), 'snapshot-time-mismatch');
+});
+
+test('a node does not sign a change to another peer', (t) => {
+  const body = accepted();
+  const { snapshot } = body.data as { snapshot: object };
+  t.is(review({ ...body, data: { peer_id: 'a'.repeat(64), snapshot } }), 'change-foreign');
+  t.is(review({ ...body, info: { resource: 'peer', operation: 'create' } }), 'change-foreign');
+});
+
+test('an entry counts when its own node offers it, for this number, and the last one counts', (t) => {
+  t.deepEqual(offeredEntries(native, meetingOf(entries), ground), entries);
+  t.deepEqual(
+    offeredEntries(
+      native,
+      meetingOf(entries, () => stranger.peerId),
+      ground,
+    ),
+    [],
+  );
+  const [owner] = mixnet.owners as [(typeof mixnet.owners)[0]];
+  const { signature: _signature, ...entry } = own;
+  const later = signEntry(native, owner, { ...entry, paused: true });
+  const early = signEntry(native, owner, { ...entry, number: 2 });
+  const offers = meetingOf([own, later, early]);
+  t.deepEqual(offeredEntries(native, offers, ground), [later]);
+  t.deepEqual(presentOwners([later], ground), [owner.peerId]);
+});
+
+function allOwners(): string[] {
+  return mixnet.owners.map((owner) => owner.peerId);
+}
+
+function strangersEntry(): SignedEntry {
+  const { signature: _signature, ...entry } = own;
+  return signEntry(native, stranger, { ...entry, peer_id: stranger.peerId });
+}
