@@ -202,7 +202,7 @@ async function start(
   paths: PrivatePaths,
   socket: string,
   settings: Readonly<Record<string, string>>,
-): Promise<'answers' | 'lock-taken'> {
+): Promise<'answers' | 'lock-taken' | 'shut-down'> {
   const program = findProgram(['redis-server', 'valkey-server']);
   const flock = findProgram(['flock']);
   if (program === null) throw missing(`there is no redis-server; ${HOW_TO_GET_ONE}`);
@@ -242,12 +242,14 @@ async function firstAnswer(
   paths: PrivatePaths,
   socket: string,
   ended: () => { readonly code: number | null; readonly why: string } | null,
-): Promise<'answers' | 'lock-taken'> {
+): Promise<'answers' | 'lock-taken' | 'shut-down'> {
   const deadline = Date.now() + ANSWER_MS_MAX;
   while (true) {
     if (await answersFor(paths, socket)) return 'answers';
     const end = ended();
     if (end?.code === LOCK_TAKEN) return 'lock-taken';
+    // It did start, and a program that adopted it and closed has shut it down already.
+    if (end?.code === 0) return 'shut-down';
     if (end !== null || Date.now() > deadline) {
       const why = end?.why ?? `no answer within ${ANSWER_MS_MAX / 1000} s`;
       throw new PanoramixError(

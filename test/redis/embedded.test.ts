@@ -109,14 +109,14 @@ test('a killed server is started again with what it had, and old connections fin
   const other = await temporaryStore(t, { dataDir });
   const script = createScript('test', "return redis.call('GET', KEYS[1])");
   await store.redis.set('key', 'value');
-  const away = once(store.redis, 'close').then(async () => {
+  const whileAway = async (): Promise<void> => {
+    await once(store.redis, 'close');
     t.is(store.pressure(), 'entry-closed');
     await t.throwsAsync(runScript(store.redis, script, { keys: ['key'], values: [] }), {
       code: 'redis-unavailable',
     });
-  });
-  await killServer(dataDir);
-  await away;
+  };
+  await Promise.all([whileAway(), killServer(dataDir)]);
   await until(() => store.redis.status === 'ready' && other.redis.status === 'ready');
   t.deepEqual(
     await runScript(other.redis, script, { keys: ['key'], values: [] }),
