@@ -20,7 +20,7 @@ const TAG_BYTES = 16;
  */
 const BUCKET_BITS = 15;
 const BUCKETS = 2 ** BUCKET_BITS;
-/** 185 packets/s for the 3 hours of an endpoint; about 45 MB (README). */
+/** 185 packets/s for the 3 hours of an endpoint; about 48 MB (README). */
 const TAGS_MAX_DEFAULT = 2_000_000;
 /** Written and fsynced together: 128 packets are 4 MB. */
 const GROUP_MAX = 128;
