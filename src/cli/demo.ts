@@ -141,9 +141,6 @@ class Demo {
       say,
     );
     this.#mixnet = mixnet;
-    say(
-      `${flags.mixes} mixes and 2 gateways run, each its own process: ${mixnet.nodes.map(({ name, pid }) => `${name} ${pid}`).join(', ')}`,
-    );
     this.#submitter = new Submitter({
       server: { host: '127.0.0.1', port: mixnet.gateway('alpha').smtpPort },
       hostname: 'postfix.alpha.example',

@@ -56,10 +56,18 @@ export async function startRealMixnet(options: RealOptions = {}): Promise<RealMi
     deliverPort: ports[2 * i] as number,
     reinjectPort: ports[2 * i + 1] as number,
   }));
+  const closeReceivers = async (): Promise<void> => {
+    await Promise.all(
+      receivers.map((receiver) => new Promise<void>((done) => receiver.close(() => done()))),
+    );
+  };
   const mixnet = await DemoMixnet.start(
     { ...FAST, ...options, folder, providers },
     () => undefined,
-  );
+  ).catch(async (error: unknown) => {
+    await closeReceivers();
+    throw error;
+  });
   const [alpha, alphaPassed, beta, betaPassed] = boxes.map((box) => new Arrivals(box));
   const submitters = new Map(
     providers.map(({ name }) => [
@@ -99,9 +107,7 @@ export async function startRealMixnet(options: RealOptions = {}): Promise<RealMi
     stop: async () => {
       await Promise.all([...submitters.values()].map((submitter) => submitter.close()));
       await mixnet.stop();
-      await Promise.all(
-        receivers.map((receiver) => new Promise<void>((done) => receiver.close(done))),
-      );
+      await closeReceivers();
       rmSync(folder, { recursive: true, force: true });
     },
   };

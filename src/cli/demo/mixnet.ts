@@ -5,12 +5,15 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { readConfig } from '../../config.ts';
 import { PanoramixError } from '../../errors.ts';
+import { readStatus } from '../status.ts';
 import { writeLayout, type DemoOptions, type DemoPeer } from './layout.ts';
 import { Program } from './processes.ts';
 
 const START_MS_MAX = 60_000;
 const FOUND_MS_MAX = 120_000;
+const LOOK_MS = 100;
 
 /** Says what was just reached, for whoever watches. */
 export type Progress = (text: string) => void;
@@ -21,6 +24,7 @@ export class DemoMixnet {
   readonly controllers: readonly Program[];
   readonly nodes: readonly Program[];
   readonly #logs: string;
+  readonly #wizards: Program[] = [];
 
   private constructor(peers: readonly DemoPeer[], logs: string) {
     this.peers = peers;
@@ -51,6 +55,11 @@ export class DemoMixnet {
       const url = await mixnet.#found(progress);
       progress(`all owners signed the mixnet ${url}`);
       for (const node of mixnet.nodes) node.start();
+      progress(
+        `${options.mixes} mixes and ${options.providers.length} gateways run, each its own process`,
+      );
+      await mixnet.nodesRoute();
+      progress(`all nodes signed a directory and route by it`);
       return mixnet;
     } catch (error) {
       await mixnet.stop();
@@ -88,23 +97,38 @@ export class DemoMixnet {
 
   /** Stops nodes, then controllers. */
   async stop(): Promise<void> {
+    await Promise.all(this.#wizards.map((wizard) => wizard.stop()));
     await Promise.all(this.nodes.map((node) => node.stop()));
     await Promise.all(this.controllers.map((controller) => controller.stop()));
+  }
+
+  /** Waits until every node's store is up and its directory valid. */
+  async nodesRoute(): Promise<void> {
+    const deadline = Date.now() + START_MS_MAX;
+    for (const peer of this.peers) {
+      const config = readConfig(peer.nodeConfig);
+      await this.#until(`${peer.name} holds a valid directory`, deadline, async () => {
+        const { storage, directory } = await readStatus(config);
+        return storage.state === 'up' && directory?.state === 'valid';
+      });
+    }
   }
 
   async #controllersAnswer(): Promise<void> {
     const deadline = Date.now() + START_MS_MAX;
     for (const peer of this.peers) {
-      while (!(await answers(`${peer.controllerUrl}panoramix/health`))) {
-        this.check();
-        if (Date.now() > deadline) {
-          throw new PanoramixError(
-            'controller-unreachable',
-            `${peer.controllerUrl} does not answer`,
-          );
-        }
-        await sleep(100);
+      const health = `${peer.controllerUrl}panoramix/health`;
+      await this.#until(`the controller of ${peer.name} answers`, deadline, () => answers(health));
+    }
+  }
+
+  async #until(what: string, deadline: number, holds: () => Promise<boolean>): Promise<void> {
+    while (!(await holds())) {
+      this.check();
+      if (Date.now() > deadline) {
+        throw new PanoramixError('unexpected', `not in time: ${what}; see ${this.#logs}`);
       }
+      await sleep(LOOK_MS);
     }
   }
 
@@ -142,11 +166,13 @@ export class DemoMixnet {
   }
 
   #wizard(peer: DemoPeer, flags: readonly string[]): Program {
-    return new Program(
+    const wizard = new Program(
       `${peer.name}.wizard`,
       ['wizard', '--yes', '--json', '--config', peer.nodeConfig, ...flags],
       this.logOf(`${peer.name}.wizard`),
     );
+    this.#wizards.push(wizard);
+    return wizard;
   }
 }
 
