@@ -81,7 +81,7 @@ export function serverSettings(maxMemoryBytes: number): Readonly<Record<string, 
  */
 export async function findServer(paths: PrivatePaths): Promise<string | null> {
   const socket = await readNote(paths);
-  return socket !== null && (await answersFor(paths, socket)) ? socket : null;
+  return socket !== null && (await whoAnswers(paths, socket)) === 'ours' ? socket : null;
 }
 
 /**
@@ -155,7 +155,9 @@ async function usableNote(paths: PrivatePaths): Promise<string | null> {
   const socket = await readNote(paths);
   if (socket === null) return null;
   await mkdir(dirname(socket), { mode: 0o700 }).catch(() => undefined);
-  return (await isOurs(dirname(socket))) ? socket : null;
+  if (!(await isOurs(dirname(socket)))) return null;
+  // A data directory that was copied names its original's socket, which must not be taken over.
+  return (await whoAnswers(paths, socket)) === 'another' ? null : socket;
 }
 
 async function isOurs(directory: string): Promise<boolean> {
@@ -174,15 +176,15 @@ async function freshSocket(): Promise<string> {
 }
 
 /** Whether the server of these very files listens there; waits while it is loading them. */
-async function answersFor(paths: PrivatePaths, socket: string): Promise<boolean> {
-  if (!(await isOurs(dirname(socket)))) return false;
+async function whoAnswers(paths: PrivatePaths, socket: string): Promise<'ours' | 'another' | null> {
+  if (!(await isOurs(dirname(socket)))) return null;
   const probe = createProbe({ socket });
   try {
     await probe.connect();
     while (!(await hasLoaded(probe))) await sleep(POLL_MS);
-    return (await setting(probe, 'dir')) === paths.dir;
+    return (await setting(probe, 'dir')) === paths.dir ? 'ours' : 'another';
   } catch {
-    return false;
+    return null;
   } finally {
     probe.disconnect();
   }
@@ -245,7 +247,7 @@ async function firstAnswer(
 ): Promise<'answers' | 'lock-taken' | 'shut-down'> {
   const deadline = Date.now() + ANSWER_MS_MAX;
   while (true) {
-    if (await answersFor(paths, socket)) return 'answers';
+    if ((await whoAnswers(paths, socket)) === 'ours') return 'answers';
     const end = ended();
     if (end?.code === LOCK_TAKEN) return 'lock-taken';
     // It did start, and a program that adopted it and closed has shut it down already.

@@ -168,13 +168,15 @@ test('a stale socket, a half-written note and a foreign note do no harm', async 
   await killServer(dataDir);
   await second.close();
 
-  // The note of another data directory, whose server runs: it is not ours.
+  // A copied data directory holds the note of its original, whose server runs: it is not ours.
   const otherDir = await temporaryDataDir(t);
   const other = await temporaryStore(t, { dataDir: otherDir });
+  const otherPid = await serverPid(otherDir);
   await writeFile(note, await readFile(join(otherDir, 'redis.socket')));
   const third = await temporaryStore(t, { dataDir });
   t.is(await third.redis.get('key'), 'value');
   t.is(await other.redis.get('key'), null);
+  t.is(await serverPid(otherDir), otherPid);
 });
 
 test('whatever empties the folder for temporary files does not lose the server for good', async (t) => {
