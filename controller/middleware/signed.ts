@@ -37,8 +37,10 @@ export function readerOf(ctx: Context, context: ControllerContext): string | nul
   const fields = { signatureInput: ctx.get('Signature-Input'), signature: ctx.get('Signature') };
   if (fields.signatureInput === '' && fields.signature === '') return null;
   const [path, query] = splitOnce(ctx.req.url ?? '');
-  const target = { method: ctx.method, path, query: `?${query ?? ''}` };
   const { primitives, catalogUrl, now } = context;
+  // A proxy that serves us below a path takes that path off before it asks us.
+  const below = new URL(catalogUrl).pathname.slice(0, -1);
+  const target = { method: ctx.method, path: below + path, query: `?${query ?? ''}` };
   const verified = verifyRead(primitives, target, fields, { nowMs: now(), catalogUrl });
   if (!verified.ok) throw new PanoramixError(verified.reason, 'signed reading');
   return verified.signer;

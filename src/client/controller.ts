@@ -16,23 +16,16 @@ import {
   type EndpointData,
   type EndpointUpdate,
 } from '../api/endpoint.ts';
-import { signRead } from '../api/http-signature.ts';
 import { messageData } from '../api/message.ts';
 import { negotiationData, type NegotiationData } from '../api/negotiation.ts';
 import { peerData, singlePeer, type PeerCreate, type PeerData } from '../api/peer.ts';
-import {
-  catalogUrlOf,
-  type RequestBody,
-  type RequestInfo,
-  signRequest,
-  signText,
-} from '../api/signed.ts';
+import { type RequestBody, type RequestInfo, signText } from '../api/signed.ts';
 import type { Identity } from '../crypto/keys.ts';
 import type { Primitives } from '../crypto/primitives.ts';
-import { PanoramixError, type ErrorCode } from '../errors.ts';
-import { exchange } from './http.ts';
+import { PanoramixError } from '../errors.ts';
+import { type ControllerClientOptions, orNull, Requests, shapeOf } from './requests.ts';
 
-const TIMEOUT_MS_DEFAULT = 15_000;
+export type { ControllerClientOptions } from './requests.ts';
 
 /** A message out of a box. */
 export interface InboxMessage {
@@ -44,19 +37,6 @@ export interface InboxMessage {
   readonly messageHash: string;
 }
 
-/** What a client needs to know. */
-export interface ControllerClientOptions {
-  /** `http://127.0.0.1:8000`, with or without `/panoramix`. */
-  readonly url: string;
-  /** Where requests travel, where that differs from the controller's catalog URL (a tunnel, a test). */
-  readonly address?: string;
-  readonly identity: Identity;
-  readonly primitives: Primitives;
-  readonly now?: () => number;
-  /** For one exchange; a long poll has its `waitMs` on top. Default 15 s. */
-  readonly timeoutMs?: number;
-}
-
 /** By which decision a change is made, and after which one. */
 export interface Decision {
   readonly consensusId: string;
@@ -66,21 +46,21 @@ export interface Decision {
 
 /** One controller, seen by one peer. All methods throw PanoramixError with the controller's reason. */
 export class ControllerClient {
-  /** The controller's catalog URL, in one spelling. */
-  readonly url: string;
-  readonly #base: string;
+  readonly #requests: Requests;
   readonly #identity: Identity;
   readonly #primitives: Primitives;
   readonly #now: () => number;
-  readonly #timeoutMs: number;
 
   constructor(options: ControllerClientOptions) {
-    this.url = catalogUrlOf(options.url);
-    this.#base = options.address === undefined ? this.url : catalogUrlOf(options.address);
+    this.#requests = new Requests(options);
     this.#identity = options.identity;
     this.#primitives = options.primitives;
     this.#now = options.now ?? Date.now;
-    this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS_DEFAULT;
+  }
+
+  /** The controller's catalog URL, in one spelling. */
+  get url(): string {
+    return this.#requests.url;
   }
 
   /** Registers the own key as a peer without owners. Harmless where it is registered already. */
@@ -96,26 +76,31 @@ export class ControllerClient {
       await this.createPeer(data, consensus);
     } catch (error) {
       // Another run of ours came first: the peer is the key, whatever its name.
-      if (!hasCode(error, 'peer-exists')) throw error;
+      if (!(error instanceof PanoramixError && error.code === 'peer-exists')) throw error;
     }
   }
 
   /** Creates a peer that its stakeholders have agreed on (D4.2 §6.3.1). */
   async createPeer(data: PeerCreate, consensusId: string): Promise<PeerData> {
     const info = { resource: 'peer', operation: 'create' };
-    const answer = await this.#send('POST', 'peers', { data, info, ...by(consensusId) });
-    return read(wrapped(peerData), answer).data;
+    const answer = await this.#requests.send('POST', 'peers', { data, info, ...by(consensusId) });
+    return shapeOf(wrapped(peerData), answer).data;
   }
 
   /** Null where there is no such peer. */
   async getPeer(peerId: string): Promise<PeerData | null> {
-    const answer = await this.#find(`peers/${encodeURIComponent(peerId)}`, 'peer-unknown');
-    return answer === null ? null : read(wrapped(peerData), answer).data;
+    const answer = await orNull(
+      'peer-unknown',
+      this.#requests.get(`peers/${encodeURIComponent(peerId)}`),
+    );
+    return answer === null ? null : shapeOf(wrapped(peerData), answer).data;
   }
 
   /** Peers of the controller; a filter compares fields, such as `{ status: 'READY' }`. */
   async listPeers(filter: Readonly<Record<string, string>> = {}): Promise<PeerData[]> {
-    return read(listOf(peerData), await this.#get('peers', filter)).map((item) => item.data);
+    return shapeOf(listOf(peerData), await this.#requests.get('peers', filter)).map(
+      (item) => item.data,
+    );
   }
 
   /**
@@ -124,38 +109,40 @@ export class ControllerClient {
    */
   async updatePeer(peerId: string, data: unknown, decision: Decision): Promise<PeerData> {
     const body = change('peer', data, decision);
-    const answer = await this.#send('PATCH', `peers/${encodeURIComponent(peerId)}`, body);
-    return read(wrapped(peerData), answer).data;
+    const answer = await this.#requests.send('PATCH', `peers/${encodeURIComponent(peerId)}`, body);
+    return shapeOf(wrapped(peerData), answer).data;
   }
 
   /** Opens a negotiation; its id is a secret to be shared with those who are to take part. */
   async createNegotiation(): Promise<string> {
     const info = { resource: 'negotiation', operation: 'create' };
-    const answer = await this.#send('POST', 'negotiations', { data: {}, info });
-    return read(wrapped(negotiationData), answer).data.id;
+    const answer = await this.#requests.send('POST', 'negotiations', { data: {}, info });
+    return shapeOf(wrapped(negotiationData), answer).data.id;
   }
 
   /** By negotiation id or by consensus id; null where there is none. Check with `verifyConsensus`. */
   async getNegotiation(id: string): Promise<NegotiationData | null> {
     const path = `negotiations/${encodeURIComponent(id)}`;
-    const answer = await this.#find(path, 'negotiation-unknown');
-    return answer === null ? null : read(wrapped(negotiationData), answer).data;
+    const answer = await orNull('negotiation-unknown', this.#requests.get(path));
+    return answer === null ? null : shapeOf(wrapped(negotiationData), answer).data;
   }
 
   /** Signs a text (`contributionText`, `acceptedText`) and puts it into a negotiation. */
   async contribute(negotiationId: string, text: string): Promise<ContributionData> {
     const signature = signText(this.#primitives, this.#identity, text);
-    const answer = await this.#send('POST', 'contributions', {
+    const answer = await this.#requests.send('POST', 'contributions', {
       data: { negotiation_id: negotiationId, text, signature },
       info: { resource: 'contribution', operation: 'create' },
     });
-    return read(wrapped(contributionData), answer).data;
+    return shapeOf(wrapped(contributionData), answer).data;
   }
 
   /** All contributions, oldest first. Once the negotiation has ended only its contributors read them. */
   async listContributions(negotiationId: string): Promise<ContributionData[]> {
-    const answer = await this.#signed('GET', 'contributions', { negotiation_id: negotiationId });
-    return read(listOf(contributionData), answer).map((item) => item.data);
+    const answer = await this.#requests.signed('GET', 'contributions', {
+      negotiation_id: negotiationId,
+    });
+    return shapeOf(listOf(contributionData), answer).map((item) => item.data);
   }
 
   /**
@@ -187,27 +174,31 @@ export class ControllerClient {
   /** Opens an endpoint that its peer's owners have agreed on (D4.2 §6.4.1). */
   async createEndpoint(data: EndpointCreate, consensusId: string): Promise<EndpointData> {
     const info = { resource: 'endpoint', operation: 'create' };
-    const answer = await this.#send('POST', 'endpoints', { data, info, ...by(consensusId) });
-    return read(wrapped(endpointData), answer).data;
+    const answer = await this.#requests.send('POST', 'endpoints', {
+      data,
+      info,
+      ...by(consensusId),
+    });
+    return shapeOf(wrapped(endpointData), answer).data;
   }
 
   /** Changes an endpoint's status (D4.2 §6.4.2). The agreed `info` was as in `updatePeer`. */
   async updateEndpoint(data: EndpointUpdate, decision: Decision): Promise<EndpointData> {
     const body = change('endpoint', data, decision);
-    const answer = await this.#send('PATCH', `endpoints/${data.endpoint_id}`, body);
-    return read(wrapped(endpointData), answer).data;
+    const answer = await this.#requests.send('PATCH', `endpoints/${data.endpoint_id}`, body);
+    return shapeOf(wrapped(endpointData), answer).data;
   }
 
   /** Null where there is no such endpoint. Its owners also see hash and last id while it is open. */
   async getEndpoint(endpointId: string): Promise<EndpointData | null> {
     const path = `endpoints/${encodeURIComponent(endpointId)}`;
-    const answer = await orNull('endpoint-unknown', this.#signed('GET', path, {}));
-    return answer === null ? null : read(wrapped(endpointData), answer).data;
+    const answer = await orNull('endpoint-unknown', this.#requests.signed('GET', path));
+    return answer === null ? null : shapeOf(wrapped(endpointData), answer).data;
   }
 
   /** Endpoints of the controller; a filter compares fields, such as `{ peer_id, status: 'OPEN' }`. */
   async listEndpoints(filter: Readonly<Record<string, string>> = {}): Promise<EndpointData[]> {
-    return read(listOf(endpointData), await this.#get('endpoints', filter)).map(
+    return shapeOf(listOf(endpointData), await this.#requests.get('endpoints', filter)).map(
       (item) => item.data,
     );
   }
@@ -233,7 +224,7 @@ export class ControllerClient {
       serial: message.serial,
     };
     const info = { resource: 'message', operation: 'create' };
-    await this.#send('POST', 'messages', { data, info }, message.signal);
+    await this.#requests.send('POST', 'messages', { data, info }, message.signal);
   }
 
   /**
@@ -248,14 +239,14 @@ export class ControllerClient {
     readonly waitMs?: number;
     readonly signal?: AbortSignal;
   }): Promise<InboxMessage[]> {
-    const parameters = numbers({ after: query.after, limit: query.limit, wait: query.waitMs });
-    const answer = await this.#signed(
+    const parameters = { after: query.after, limit: query.limit, wait: query.waitMs };
+    const answer = await this.#requests.signed(
       'GET',
       'messages',
       { endpoint_id: query.endpointId, box: query.box, ...parameters },
       { waitMs: query.waitMs ?? 0, signal: query.signal },
     );
-    return read(listOf(messageData), answer).map(({ data }) => ({
+    return shapeOf(listOf(messageData), answer).map(({ data }) => ({
       id: data.id,
       sender: data.sender,
       recipient: data.recipient,
@@ -272,68 +263,13 @@ export class ControllerClient {
     readonly upTo: number;
   }): Promise<void> {
     const { endpointId, box, upTo } = query;
-    const parameters = { endpoint_id: endpointId, box, up_to: String(upTo) };
-    await this.#signed('DELETE', 'messages', parameters);
+    const parameters = { endpoint_id: endpointId, box, up_to: upTo };
+    await this.#requests.signed('DELETE', 'messages', parameters);
   }
 
   /** A mixnet's nodes.json as parsed JSON, unverified. */
   async getNodes(mixnetId: string): Promise<unknown> {
-    return await this.#get(`peers/${encodeURIComponent(mixnetId)}/nodes.json`, {});
-  }
-
-  async #send(
-    method: 'POST' | 'PATCH',
-    path: string,
-    body: RequestBody,
-    signal?: AbortSignal,
-  ): Promise<unknown> {
-    const context = { nowMs: this.#now(), catalogUrl: this.url };
-    const request = signRequest(this.#primitives, this.#identity, body, context);
-    return await exchange({
-      url: this.#at(path, {}),
-      method,
-      body: JSON.stringify(request),
-      timeoutMs: this.#timeoutMs,
-      signal,
-    });
-  }
-
-  async #get(path: string, query: Readonly<Record<string, string>>): Promise<unknown> {
-    return await exchange({
-      url: this.#at(path, query),
-      method: 'GET',
-      timeoutMs: this.#timeoutMs,
-    });
-  }
-
-  async #find(path: string, unknown: ErrorCode): Promise<unknown> {
-    return await orNull(unknown, this.#get(path, {}));
-  }
-
-  /** A request without a body, signed by HTTP Message Signatures (RFC 9421). */
-  async #signed(
-    method: 'GET' | 'DELETE',
-    path: string,
-    query: Readonly<Record<string, string>>,
-    waiting: { readonly waitMs: number; readonly signal?: AbortSignal | undefined } = { waitMs: 0 },
-  ): Promise<unknown> {
-    const url = this.#at(path, query);
-    const target = { method, path: url.pathname, query: url.search === '' ? '?' : url.search };
-    const context = { nowMs: this.#now(), catalogUrl: this.url };
-    const fields = signRead(this.#primitives, this.#identity, target, context);
-    return await exchange({
-      url,
-      method,
-      headers: { 'signature-input': fields.signatureInput, signature: fields.signature },
-      timeoutMs: this.#timeoutMs + waiting.waitMs,
-      signal: waiting.signal,
-    });
-  }
-
-  #at(path: string, query: Readonly<Record<string, string>>): URL {
-    const url = new URL(`${this.#base}panoramix/${path}`);
-    url.search = new URLSearchParams(query).toString();
-    return url;
+    return await this.#requests.get(`peers/${encodeURIComponent(mixnetId)}/nodes.json`);
   }
 }
 
@@ -362,28 +298,4 @@ function wrapped<T extends z.ZodType>(data: T) {
 
 function listOf<T extends z.ZodType>(data: T) {
   return z.array(z.object({ data }));
-}
-
-function read<T extends z.ZodType>(schema: T, answer: unknown): z.output<T> {
-  const parsed = schema.safeParse(answer);
-  if (parsed.success) return parsed.data;
-  throw new PanoramixError('answer-malformed', 'the answer has not the right shape', parsed.error);
-}
-
-function numbers(values: Readonly<Record<string, number | undefined>>): Record<string, string> {
-  const given = Object.entries(values).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(given.map(([name, value]) => [name, String(value)]));
-}
-
-async function orNull(code: ErrorCode, answer: Promise<unknown>): Promise<unknown> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (hasCode(error, code)) return null;
-    throw error;
-  }
-}
-
-function hasCode(error: unknown, code: ErrorCode): boolean {
-  return error instanceof PanoramixError && error.code === code;
 }

@@ -27,31 +27,16 @@ export interface Exchange {
  * answer in time (also when `signal` aborts), `answer-malformed` for what no controller of ours says.
  */
 export async function exchange(request: Exchange): Promise<unknown> {
-  const { url, method } = request;
-  const what = `${method} ${url.pathname}`;
-  const limit = AbortSignal.timeout(request.timeoutMs);
-  const signal = request.signal === undefined ? limit : AbortSignal.any([limit, request.signal]);
-  let status: number;
-  let bytes: Uint8Array | null;
+  const what = `${request.method} ${request.url.pathname}`;
+  let answer: Answer;
   try {
-    const answer = await fetch(url, {
-      method,
-      signal,
-      headers: request.body === undefined ? {} : { 'content-type': 'application/json' },
-      // A redirect would send what is signed for one controller to another.
-      redirect: 'error',
-      credentials: 'omit',
-      cache: 'no-store',
-      ...(request.headers && { headers: request.headers }),
-      ...(request.body !== undefined && { body: request.body }),
-    });
-    status = answer.status;
-    bytes = await readLimited(answer);
+    answer = await travel(request);
   } catch (error) {
     throw new PanoramixError('controller-unreachable', `${what}: no answer`, error);
   }
+  const { status, bytes } = answer;
   if (bytes === null) throw new PanoramixError('answer-malformed', `${what}: answer too long`);
-  if (status === 204 || (bytes.length === 0 && status < 300)) return null;
+  if (status === 204) return null;
   const json = parseStrict(bytes);
   if (status >= 200 && status < 300) {
     if (json.ok) return json.value;
@@ -62,6 +47,29 @@ export async function exchange(request: Exchange): Promise<unknown> {
   // A proxy in between, or a controller that fails: like one that does not answer.
   const code = status >= 500 ? 'controller-unreachable' : 'answer-malformed';
   throw new PanoramixError(code, `${what}: status ${status} without a reason`);
+}
+
+interface Answer {
+  readonly status: number;
+  /** Null where there were too many. */
+  readonly bytes: Uint8Array | null;
+}
+
+async function travel(request: Exchange): Promise<Answer> {
+  const limit = AbortSignal.timeout(request.timeoutMs);
+  const signal = request.signal === undefined ? limit : AbortSignal.any([limit, request.signal]);
+  const content = request.body === undefined ? {} : { 'content-type': 'application/json' };
+  const answer = await fetch(request.url, {
+    method: request.method,
+    signal,
+    headers: { ...content, ...request.headers },
+    // A redirect would send what is signed for one controller to another.
+    redirect: 'error',
+    credentials: 'omit',
+    cache: 'no-store',
+    ...(request.body !== undefined && { body: request.body }),
+  });
+  return { status: answer.status, bytes: await readLimited(answer) };
 }
 
 /** The whole body, or null where it is longer than we read. */

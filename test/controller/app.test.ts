@@ -163,6 +163,21 @@ test('pages of any origin may use the API, by signature alone', async (t) => {
   t.is(read.headers.get('access-control-allow-origin'), '*');
 });
 
+test('a controller may stand below a path of a proxy that peers see and it does not', async (t) => {
+  const url = 'https://proxy.example/mix';
+  const bed = await privateController(t, store(), { catalogUrl: url });
+  const identity = createIdentity(native);
+  const client = new ControllerClient({ url, address: bed.url, identity, primitives: native });
+  t.is(client.url, 'https://proxy.example/mix/');
+  await client.registerPeer('owner');
+  await openEndpoint(client, endpointOf(identity.peerId, 'ep'));
+  t.deepEqual(await client.listMessages({ endpointId: 'ep', box: 'INBOX' }), []);
+  const astray = new ControllerClient({ url: bed.url, identity, primitives: native });
+  await refusedWith(t, 'catalog-foreign', astray.createNegotiation());
+  const list = astray.listMessages({ endpointId: 'ep', box: 'INBOX' });
+  await refusedWith(t, 'signature-invalid', list);
+});
+
 test('what breaks off, stalls or is no HTTP ends its own connection only', async (t) => {
   const controller = createController({
     store: { redis: store().redis, prefix: '{panoramix}:raw', pressure: () => 'open' },

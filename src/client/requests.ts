@@ -1,0 +1,120 @@
+/**
+ * Requests to one controller, signed by one peer: in the body where there is one (design §7), else by
+ * HTTP Message Signatures (RFC 9421).
+ */
+import type { z } from 'zod';
+import { signRead } from '../api/http-signature.ts';
+import { catalogUrlOf, type RequestBody, signRequest } from '../api/signed.ts';
+import type { Identity } from '../crypto/keys.ts';
+import type { Primitives } from '../crypto/primitives.ts';
+import { type ErrorCode, PanoramixError } from '../errors.ts';
+import { exchange } from './http.ts';
+
+const TIMEOUT_MS_DEFAULT = 15_000;
+
+/** What a client needs to know. */
+export interface ControllerClientOptions {
+  /** `http://127.0.0.1:8000`, with or without `/panoramix`. */
+  readonly url: string;
+  /** Where requests travel, where that differs from the controller's catalog URL (a tunnel, a test). */
+  readonly address?: string;
+  readonly identity: Identity;
+  readonly primitives: Primitives;
+  readonly now?: () => number;
+  /** For one exchange; a long poll has its `waitMs` on top. Default 15 s. */
+  readonly timeoutMs?: number;
+}
+
+/** Query parameters; those that are undefined are left out. */
+export type Query = Readonly<Record<string, string | number | undefined>>;
+
+/** Signs and sends. All methods give the JSON of the answer and throw as `exchange` does. */
+export class Requests {
+  /** The controller's catalog URL, in one spelling. */
+  readonly url: string;
+  readonly #address: string;
+  readonly #identity: Identity;
+  readonly #primitives: Primitives;
+  readonly #now: () => number;
+  readonly #timeoutMs: number;
+
+  constructor(options: ControllerClientOptions) {
+    this.url = catalogUrlOf(options.url);
+    this.#address = options.address === undefined ? this.url : catalogUrlOf(options.address);
+    this.#identity = options.identity;
+    this.#primitives = options.primitives;
+    this.#now = options.now ?? Date.now;
+    this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS_DEFAULT;
+  }
+
+  /** With a signed body. */
+  async send(
+    method: 'POST' | 'PATCH',
+    path: string,
+    body: RequestBody,
+    signal?: AbortSignal,
+  ): Promise<unknown> {
+    const request = signRequest(this.#primitives, this.#identity, body, this.#context());
+    return await exchange({
+      url: urlOf(this.#address, path, {}),
+      method,
+      body: JSON.stringify(request),
+      timeoutMs: this.#timeoutMs,
+      signal,
+    });
+  }
+
+  /** What everybody may read. */
+  async get(path: string, query: Query = {}): Promise<unknown> {
+    const url = urlOf(this.#address, path, query);
+    return await exchange({ url, method: 'GET', timeoutMs: this.#timeoutMs });
+  }
+
+  /** Without a body, signed: what owners read and release. */
+  async signed(
+    method: 'GET' | 'DELETE',
+    path: string,
+    query: Query = {},
+    waiting: { readonly waitMs: number; readonly signal?: AbortSignal | undefined } = { waitMs: 0 },
+  ): Promise<unknown> {
+    const named = urlOf(this.url, path, query);
+    const target = { method, path: named.pathname, query: named.search || '?' };
+    const fields = signRead(this.#primitives, this.#identity, target, this.#context());
+    return await exchange({
+      url: urlOf(this.#address, path, query),
+      method,
+      headers: { 'signature-input': fields.signatureInput, signature: fields.signature },
+      timeoutMs: this.#timeoutMs + waiting.waitMs,
+      signal: waiting.signal,
+    });
+  }
+
+  #context(): { readonly nowMs: number; readonly catalogUrl: string } {
+    return { nowMs: this.#now(), catalogUrl: this.url };
+  }
+}
+
+/** An answer in the shape that we expect; `answer-malformed` otherwise. */
+export function shapeOf<T extends z.ZodType>(schema: T, answer: unknown): z.output<T> {
+  const parsed = schema.safeParse(answer);
+  if (parsed.success) return parsed.data;
+  throw new PanoramixError('answer-malformed', 'the answer has not the right shape', parsed.error);
+}
+
+/** An answer, or null where it is a refusal with this reason. */
+export async function orNull(reason: ErrorCode, answer: Promise<unknown>): Promise<unknown> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof PanoramixError && error.code === reason) return null;
+    throw error;
+  }
+}
+
+function urlOf(base: string, path: string, query: Query): URL {
+  const url = new URL(`${base}panoramix/${path}`);
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== undefined) url.searchParams.set(name, String(value));
+  }
+  return url;
+}
