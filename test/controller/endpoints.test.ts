@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import test from 'ava';
 import { combinedPeer } from '../../src/api/peer.ts';
 import { emptyInboxHash, messageHash, runningInboxHash } from '../../src/api/message.ts';
@@ -260,3 +261,41 @@ test('closing while messages come in never loses one that was answered with 201'
     await changeStatus(owner, closed, { ...names, status: 'PROCESSED' });
   }
 });
+
+test('an endpoint that closes at the moment of a post holds it and stays open, or never took it', async (t) => {
+  const bed = await privateController(t, store());
+  const sender = await bed.peer();
+  const outcomes = { closed: 0, stored: 0 };
+  for (let round = 0; round < 48; round++) {
+    const owner = await bed.peer();
+    const recipient = owner.identity.peerId;
+    const id = `ep_${round}`;
+    const endpoint = await openEndpoint(owner, endpointOf(recipient, id));
+    const data = { endpoint_id: id, status: 'CLOSED' as const, last_message_id: 0 };
+    const onLastConsensusId = endpoint.consensus_logs.at(-1)?.consensus_id ?? '';
+    const info = {
+      resource: 'endpoint',
+      operation: 'partial_update',
+      on_last_consensus_id: onLastConsensusId,
+    };
+    const consensusId = await owner.decideAlone({ data, info });
+    const closing = succeeds(owner.updateEndpoint(data, { consensusId, onLastConsensusId }));
+    // Later and later, so that some posts fall between the closing's reading and its writing.
+    const untilMs = performance.now() + (round % 24) / 4;
+    while (performance.now() < untilMs) await setImmediate();
+    const message = { endpointId: id, recipient, text: 'x', serial: serial() };
+    const isStored = await succeeds(postTo(sender, message));
+    const isClosed = await closing;
+    t.false(isClosed && isStored, `round ${round}`);
+    outcomes.closed += Number(isClosed);
+    outcomes.stored += Number(isStored);
+  }
+  t.log(outcomes);
+});
+
+async function succeeds(promise: Promise<unknown>): Promise<boolean> {
+  return await promise.then(
+    () => true,
+    () => false,
+  );
+}

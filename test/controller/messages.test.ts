@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import test from 'ava';
+import { Arrivals } from '../../controller/messages/arrivals.ts';
 import { LIST_LIMIT_MAX, messageHash } from '../../src/api/message.ts';
 import type { ControllerClient } from '../../src/client/controller.ts';
 import { createIdentity } from '../../src/crypto/keys.ts';
@@ -162,6 +163,21 @@ test('a long poll is answered the moment a message arrives', async (t) => {
     );
     t.true(performance.now() - postedMs < 900, 'sooner than the fallback');
   }
+});
+
+test('a message that arrives while a long poll is looking is not slept over', async (t) => {
+  const arrivals = new Arrivals();
+  let looks = 0;
+  const look = async (): Promise<number[]> => {
+    looks++;
+    if (looks > 1) return [looks];
+    arrivals.notify('mix_1');
+    return [];
+  };
+  const startMs = performance.now();
+  const found = await arrivals.until('mix_1', 20_000, new AbortController().signal, look);
+  t.deepEqual(found, [2]);
+  t.true(performance.now() - startMs < 500);
 });
 
 test('a long poll notices what another controller has stored', async (t) => {
