@@ -65,7 +65,8 @@ const schema = z.strictObject({
       controller_url: httpUrl,
       /** Where `wizard` left what was agreed; relative to data_dir. */
       mixnet_file: z.string().default('mixnet.json'),
-      concurrency: z.int().min(1).max(64).default(8),
+      /** Threads that peel packets, beside the event loop. */
+      threads: z.int().min(1).max(64).default(1),
     })
     .optional(),
   mixnet: z
@@ -98,7 +99,8 @@ const schema = z.strictObject({
       hostname: domain.default('localhost'),
       /** Listening beyond loopback is a decision: the filter has no authentication. */
       allow_remote: z.boolean().default(false),
-      message_bytes_max: z.int().min(65_536).max(1_073_741_824).default(20_480_000),
+      /** The exit's store takes 2048 fragments of one message, 64 MB. */
+      message_bytes_max: z.int().min(65_536).max(64_000_000).default(20_480_000),
       recipients_max: z.int().min(1).max(10_000).default(1000),
       partial: z.enum(['split', 'refuse']).default('split'),
       exit: z

@@ -130,6 +130,7 @@ async function bringUp(
     storageKey: readOrCreateSecret(join(config.data_dir, 'storage.key'), native.random),
     ownController: own,
     clientFor,
+    threads: settings.threads,
   };
   if (role === 'mix') {
     const node = new MixNode(common);
@@ -139,7 +140,7 @@ async function bringUp(
     return;
   }
   await startGateway(config, common, directory, store, undo);
-  void sayWhenRouting(directory, log, undo);
+  undo.push(sayWhenRouting(directory, log));
 }
 
 async function startGateway(
@@ -163,8 +164,8 @@ async function startGateway(
   const node = new MixNode({
     ...common,
     gateway: {
-      deliver: filters.deliver,
-      acceptsDomain: filters.acceptsDomain,
+      deliver: (mail) => filters.deliver(mail),
+      acceptsDomain: (domain) => filters.acceptsDomain(domain),
       exitDelayMeanMs: settings.exit.delay_mean_ms,
     },
   });
@@ -215,24 +216,18 @@ function clients(identity: Identity): (url: string) => ControllerClient {
   };
 }
 
-async function sayWhenRouting(
-  directory: DirectoryStore,
-  log: Log,
-  undo: (() => void)[],
-): Promise<void> {
-  let stopped = false;
-  undo.push(() => {
-    stopped = true;
-  });
+/** Says when opted-in mail begins to be taken, and when and why it waits. */
+function sayWhenRouting(directory: DirectoryStore, log: Log): () => void {
   let said = '';
-  while (!stopped) {
+  const look = (): void => {
     const current = directory.current();
-    const now = current.ok ? 'ok' : current.reason;
-    if (now !== said) {
-      if (current.ok) log.info({ number: current.directory.number }, 'Gateway takes mail');
-      else log.warn({ reason: current.reason }, 'Opted-in mail waits for a valid directory');
-    }
+    const now = current.ok ? 'routing' : current.reason;
+    if (now === said) return;
     said = now;
-    await sleep(LOOK_MS, undefined, { ref: false });
-  }
+    if (current.ok) log.info({ number: current.directory.number }, 'Gateway takes mail');
+    else log.warn({ reason: current.reason }, 'Opted-in mail waits for a valid directory');
+  };
+  const timer = setInterval(look, LOOK_MS);
+  look();
+  return () => clearInterval(timer);
 }

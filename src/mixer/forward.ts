@@ -89,7 +89,6 @@ export class Forwarder {
         recipient: hop.node.peerId,
         text: toBase64url(record.packet),
         serial: this.#serial(record),
-        // oxlint-disable-next-line unicorn/require-post-message-target-origin -- no window here
       });
       return null;
     } catch (thrown) {

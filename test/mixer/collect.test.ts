@@ -1,4 +1,3 @@
-/* oxlint-disable unicorn/require-post-message-target-origin -- these messages go to controllers */
 import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import { toBase64url } from '../../src/bytes.ts';

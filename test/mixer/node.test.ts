@@ -1,4 +1,3 @@
-/* oxlint-disable unicorn/require-post-message-target-origin -- these messages go to controllers */
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import { toBase64url, toHex } from '../../src/bytes.ts';

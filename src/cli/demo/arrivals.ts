@@ -7,9 +7,7 @@ import { equalBytes } from '../../bytes.ts';
 import type { ReceivedEnvelope } from './receiver.ts';
 
 /** One mail as it arrived. */
-export interface Arrival {
-  readonly recipients: readonly string[];
-  readonly from: string;
+export interface Arrival extends ReceivedEnvelope {
   readonly data: Uint8Array;
 }
 

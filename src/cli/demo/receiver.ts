@@ -10,6 +10,8 @@ import { SMTPServer } from 'smtp-server';
 export interface ReceivedEnvelope {
   readonly from: string;
   readonly recipients: readonly string[];
+  /** Whether MAIL FROM carried SMTPUTF8 (RFC 6531 §3.4). */
+  readonly smtputf8: boolean;
 }
 
 /**
@@ -36,6 +38,7 @@ export async function startReceiver(port: number, folder: string): Promise<SMTPS
         const envelope: ReceivedEnvelope = {
           from: mailFrom ? mailFrom.address : '',
           recipients: rcptTo.map((recipient) => recipient.address),
+          smtputf8: Boolean(mailFrom && mailFrom.args && 'SMTPUTF8' in mailFrom.args),
         };
         const data = join(folder, `${number}.eml`);
         writeFileSync(join(folder, `${number}.json`), JSON.stringify(envelope));
