@@ -14,8 +14,11 @@ import { allow, refuse, type Ruled } from '../context.ts';
 export const OPEN_MS_MAX = 7 * 86_400_000;
 /** How long an ended negotiation is kept that changed no peer. */
 export const DONE_MS_MAX = 90 * 86_400_000;
-/** Open negotiations that one key may have begun. */
-export const OPEN_PER_KEY_MAX = 64;
+/**
+ * Open negotiations that one key may have begun: a node that opens one ahead of every snapshot, each two
+ * hours, and sees another's used each time, has 84 of them in seven days.
+ */
+export const OPEN_PER_KEY_MAX = 256;
 /** Contributions of one signer: rounds in which somebody changes his mind. */
 export const PER_SIGNER_MAX = 64;
 /** Contributions of all: 256 owners with eight rounds each. */

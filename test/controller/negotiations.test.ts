@@ -1,4 +1,5 @@
 import test from 'ava';
+import { OPEN_PER_KEY_MAX } from '../../controller/negotiations/rules.ts';
 import {
   acceptedText,
   type ContributionBody,
@@ -221,11 +222,11 @@ test('a text signed by another key than the request is refused', async (t) => {
   t.deepEqual(await client.listContributions(id), []);
 });
 
-test('a key may have 64 negotiations open, and ended ones do not count', async (t) => {
+test('a key may have so many negotiations open, and ended ones do not count', async (t) => {
   const bed = await privateController(t, store());
   const client = bed.client();
   await client.decideAlone(BODY);
-  for (let opened = 0; opened < 64; opened++) await client.createNegotiation();
+  for (let opened = 0; opened < OPEN_PER_KEY_MAX; opened++) await client.createNegotiation();
   await refusedWith(t, 'negotiations-too-many', client.createNegotiation());
   await t.notThrowsAsync(bed.client().createNegotiation());
 });
