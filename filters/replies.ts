@@ -42,6 +42,7 @@ const REPLIES: Readonly<Record<ReplyReason, readonly [code: number, text: string
   'exit-unroutable': [451, `4.4.1 No gateway serves this domain now: ${WAITING}`],
   'required-outside': [550, '5.7.1 Mixing is required and this domain is outside the mixnet'],
   'partial-refused': [550, '5.7.1 Some recipients are outside the mixnet; send to them separately'],
+  'sender-foreign': [550, '5.7.1 Only senders of our own domains can be mixed'],
   'header-too-long': [552, '5.3.4 Header too long to be mixed'],
 
   'too-large': [552, '5.3.4 Message too big'],

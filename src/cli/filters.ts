@@ -14,6 +14,7 @@ import type { Log } from '../log.ts';
 import type { DirectoryView } from '../mail/decide.ts';
 import type { ArrivedMail, DeliveryResult, MixedMail } from '../mail/envelope.ts';
 import type { DirectoryStore } from '../mixer/directory-store.ts';
+import { speaksFor } from '../mixnet/assemble.ts';
 import { exitForDomain, nodeByPeer } from '../mixnet/directory.ts';
 import type { Store } from '../redis/embedded.ts';
 import { PassedStore } from '../redis/passed-store.ts';
@@ -76,7 +77,7 @@ export function openFilters(options: FilterOptions): Filters {
         log,
         receive: createEntry({
           accept,
-          view: () => directoryView(directory),
+          view: () => directoryView(directory, options.peerId),
           pressure: () => store.pressure(),
           policy: { partial: settings.partial },
           submitter: back,
@@ -94,7 +95,7 @@ export function openFilters(options: FilterOptions): Filters {
 }
 
 /** What decisions go by; a domain that was ever served never falls back to the clear. */
-function directoryView(store: DirectoryStore): DirectoryView {
+function directoryView(store: DirectoryStore, peerId: string): DirectoryView {
   const current = store.current();
   const held = current.ok ? current.directory : null;
   const state = current.ok
@@ -106,6 +107,10 @@ function directoryView(store: DirectoryStore): DirectoryView {
     state,
     serves: (domain) =>
       store.remembers(domain) || (held !== null && exitForDomain(held, domain) !== null),
+    speaksFor: (sender) => {
+      const own = held && nodeByPeer(held, peerId);
+      return own ? speaksFor(held, own.owner, sender) : false;
+    },
     exitOf: (domain) => (held === null ? null : (exitForDomain(held, domain)?.peerId ?? null)),
   };
 }

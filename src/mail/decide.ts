@@ -12,6 +12,8 @@ export interface DirectoryView {
   serves(domain: string): boolean;
   /** Peer id of the exit that serves the domain; null where none can be reached now. */
   exitOf(domain: string): string | null;
+  /** Whether exits take mail of this sender from us: they do for our own domains only. */
+  speaksFor(sender: string): boolean;
 }
 
 export interface MailPolicy {
@@ -33,7 +35,8 @@ export interface DecideInput {
 
 export type PassReason = 'not-opted-in' | 'null-sender' | 'domain-outside';
 export type DeferReason = 'directory-missing' | 'directory-expired' | 'exit-unroutable';
-export type RefuseReason = 'required-outside' | 'partial-refused' | 'header-too-long';
+export type RefuseReason =
+  'required-outside' | 'partial-refused' | 'header-too-long' | 'sender-foreign';
 
 /** What happens to one recipient. */
 export type Verdict =
@@ -60,6 +63,16 @@ export function decide(input: DecideInput): readonly Verdict[] {
   if (directory.state === 'missing') return all({ action: 'defer', reason: 'directory-missing' });
   if (directory.state === 'expired') return all({ action: 'defer', reason: 'directory-expired' });
   const verdicts = domains.map((domain) => decideDomain(domain, optIn, directory));
+  // No exit would deliver it, so its sender hears so now; in the clear is not what he asked for.
+  if (
+    input.sender !== '' &&
+    !directory.speaksFor(input.sender) &&
+    verdicts.some(({ action }) => action === 'mix')
+  ) {
+    return verdicts.map((verdict) =>
+      verdict.action === 'mix' ? { action: 'refuse', reason: 'sender-foreign' } : verdict,
+    );
+  }
   const outside = verdicts.some(({ action }) => action === 'pass');
   if (
     input.policy.partial === 'refuse' &&

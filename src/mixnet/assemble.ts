@@ -111,7 +111,7 @@ function finalReason(
 }
 
 /** A gateway speaks for all domains of its owner: a provider may run several gateways. */
-function speaksFor(directory: Directory, owner: string, from: string): boolean {
+export function speaksFor(directory: Directory, owner: string, from: string): boolean {
   const domain = domainOf(from);
   return (
     domain !== null &&

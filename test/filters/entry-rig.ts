@@ -42,6 +42,7 @@ export function viewOf(state: DirectoryView['state'] = 'valid'): DirectoryView {
     state,
     serves: (domain) => SERVED.has(domain),
     exitOf: (domain) => SERVED.get(domain) ?? null,
+    speaksFor: () => true,
   };
 }
 

@@ -13,6 +13,7 @@ function view(state: DirectoryView['state']): DirectoryView {
     state,
     serves: (domain) => domain === 'in.example' || domain === 'remembered.example',
     exitOf: (domain) => (domain === 'in.example' ? EXIT : null),
+    speaksFor: (sender) => sender.endsWith('@b.example'),
   };
 }
 
@@ -46,6 +47,16 @@ const CASES: readonly [change: Partial<DecideInput>, verdicts: readonly Verdict[
       { optIn: 'no', headerTruncated: true },
       all({ action: 'pass', reason: 'not-opted-in' }),
       'a long header of a mail that did not opt in is none of our business',
+    ],
+    [
+      { sender: 'a@elsewhere.example' },
+      [{ action: 'refuse', reason: 'sender-foreign' }, OUTSIDE, UNROUTABLE, OUTSIDE],
+      'a sender for whom no exit takes mail from us is refused, never mixed in vain or sent in the clear',
+    ],
+    [
+      { sender: 'a@elsewhere.example', domains: ['out.example'] },
+      [OUTSIDE],
+      'a foreign sender to the outside passes as ever',
     ],
     [{ sender: '' }, all({ action: 'pass', reason: 'null-sender' }), 'the null sender passes'],
     [
