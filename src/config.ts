@@ -49,7 +49,7 @@ const schema = z.strictObject({
   redis: z
     .strictObject({
       url: z.string().optional(),
-      max_memory_mb: z.int().min(64).max(1_048_576).default(1024),
+      max_memory_mb: z.int().min(32).max(1_048_576).default(1024),
     })
     .prefault({}),
   controller: z

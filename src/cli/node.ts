@@ -27,6 +27,8 @@ const REFRESH_MS = 60_000;
 const PAUSE_MS = 250;
 const PAUSE_MS_MAX = 5_000;
 const LOOK_MS = 200;
+/** Coarse on purpose: a fine count on a mix is a record of what passed through it. */
+const COUNTS_MS = 600_000;
 
 /** `panoramix mix`, for main.ts. */
 export function mixCommand(): Command {
@@ -134,7 +136,7 @@ async function bringUp(
   };
   if (role === 'mix') {
     const node = new MixNode(common);
-    undo.push(() => node.stop());
+    undo.push(sayCounts(node, log), () => node.stop());
     await node.start();
     log.info({}, 'Mix runs');
     return;
@@ -169,7 +171,7 @@ async function startGateway(
       exitDelayMeanMs: settings.exit.delay_mean_ms,
     },
   });
-  undo.push(() => node.stop());
+  undo.push(sayCounts(node, common.log), () => node.stop());
   await node.start();
   const doors = await filters.listen((mail) => node.accept(mail));
   undo.push(() => doors.stop());
@@ -213,6 +215,22 @@ function clients(identity: Identity): (url: string) => ControllerClient {
     const client = known.get(url) ?? new ControllerClient({ url, identity, primitives: native });
     known.set(url, client);
     return client;
+  };
+}
+
+/** Says in long intervals, and at the end, how often each thing happened: drops by their reasons. */
+function sayCounts(node: MixNode, log: Log): () => void {
+  let said = '';
+  const say = (): void => {
+    const counts = node.counters.all();
+    const now = JSON.stringify(counts);
+    if (now !== said) log.info({ counts }, 'Counts since the start');
+    said = now;
+  };
+  const timer = setInterval(say, COUNTS_MS);
+  return () => {
+    clearInterval(timer);
+    say();
   };
 }
 

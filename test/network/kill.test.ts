@@ -7,8 +7,6 @@ import test, { type ExecutionContext } from 'ava';
 import { fromUtf8 } from '../../src/bytes.ts';
 import { Tally } from '../../src/cli/demo/arrivals.ts';
 import type { Program } from '../../src/cli/demo/processes.ts';
-import { silentLog } from '../../src/log.ts';
-import { connectStore } from '../../src/redis/embedded.ts';
 import { startRealMixnet, until, type RealMixnet } from './real-mixnet.ts';
 
 const MAILS = 50;
@@ -43,15 +41,14 @@ for (const [what, name] of [
     `kill -9 of ${what}: its redis-server stays behind, it comes back, 50 of 50 arrive once`,
     async (t) => {
       const victim = programOf(name);
-      const dataDir = dataDirOf(name);
-      const redisBefore = await redisPid(dataDir);
+      const redisBefore = await real.redisPid(name);
       await carry(t, name === 'beta' ? TWICE_MAX_AT_EXIT : 0, async () => {
         await victim.kill();
-        t.is(await redisPid(dataDir), redisBefore);
+        t.is(await real.redisPid(name), redisBefore);
         await sleep(DOWN_MS);
         victim.start();
       });
-      t.is(await redisPid(dataDir), redisBefore, 'the redis-server that stayed was adopted');
+      t.is(await real.redisPid(name), redisBefore, 'the redis-server that stayed was adopted');
     },
   );
 }
@@ -65,9 +62,8 @@ for (const [what, name] of [
   test.serial(
     `kill -9 of the redis-server of ${what}: it is started again, 50 of 50 arrive once`,
     async (t) => {
-      const dataDir = dataDirOf(name);
       await carry(t, name === 'beta' ? TWICE_MAX_AT_EXIT : 0, async () => {
-        process.kill(await redisPid(dataDir), 'SIGKILL');
+        process.kill(await real.redisPid(name), 'SIGKILL');
       });
       t.true(programOf(name).running);
     },
@@ -124,20 +120,4 @@ function programOf(name: string): Program {
   const found = real.mixnet.programs.find((program) => program.name === name);
   if (!found) throw new Error(`no program is called ${name}`);
   return found;
-}
-
-function dataDirOf(name: string): string {
-  const [peerName, isController] = name.split('.');
-  const peer = real.mixnet.peers.find((each) => each.name === peerName);
-  if (!peer) throw new Error(`no peer is called ${peerName}`);
-  return isController ? peer.controllerDataDir : peer.nodeDataDir;
-}
-
-async function redisPid(dataDir: string): Promise<number> {
-  const store = await connectStore({ dataDir, log: silentLog, name: 'kill-test' });
-  try {
-    return Number(/process_id:(\d+)/.exec(await store.redis.info('server'))?.[1]);
-  } finally {
-    await store.close();
-  }
 }

@@ -6,7 +6,6 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ExecutionContext } from 'ava';
 import type { SMTPServer } from 'smtp-server';
 import { Submitter, type RecipientResult } from '../../filters/submit.ts';
 import { Arrivals, type Arrival } from '../../src/cli/demo/arrivals.ts';
@@ -14,6 +13,8 @@ import type { DemoOptions, Provider } from '../../src/cli/demo/layout.ts';
 import { DemoMixnet } from '../../src/cli/demo/mixnet.ts';
 import { freePorts } from '../../src/cli/demo/processes.ts';
 import { startReceiver } from '../../src/cli/demo/receiver.ts';
+import { silentLog } from '../../src/log.ts';
+import { connectStore } from '../../src/redis/embedded.ts';
 
 /** What a test hands to a gateway, as its Postfix would. */
 export interface TestMail {
@@ -35,6 +36,8 @@ export interface RealMixnet {
   send(gateway: string, mail: TestMail): Promise<readonly RecipientResult[]>;
   /** The same until it is accepted, as Postfix does it; throws for a refusal. */
   submit(gateway: string, mail: TestMail, patienceMs?: number): Promise<void>;
+  /** Process id of the redis-server of a program: `alpha`, or `alpha.controller`. */
+  redisPid(program: string): Promise<number>;
   stop(): Promise<void>;
 }
 
@@ -104,6 +107,18 @@ export async function startRealMixnet(options: RealOptions = {}): Promise<RealMi
         await sleep(200);
       }
     },
+    redisPid: async (program) => {
+      const [name, controller] = program.split('.');
+      const peer = mixnet.peers.find((each) => each.name === name);
+      if (!peer) throw new Error(`no peer is called ${name}`);
+      const dataDir = controller ? peer.controllerDataDir : peer.nodeDataDir;
+      const store = await connectStore({ dataDir, log: silentLog, name: 'test' });
+      try {
+        return Number(/process_id:(\d+)/.exec(await store.redis.info('server'))?.[1]);
+      } finally {
+        await store.close();
+      }
+    },
     stop: async () => {
       await Promise.all([...submitters.values()].map((submitter) => submitter.close()));
       await mixnet.stop();
@@ -122,13 +137,6 @@ export async function until(
   for (const endMs = Date.now() + patienceMs; !(await holds()); await sleep(100)) {
     if (Date.now() > endMs) throw new Error(`${what}: not within ${patienceMs} ms`);
   }
-}
-
-/** Prints the logs of a mixnet where a test fails. */
-export function logsOnFailure(t: ExecutionContext, mixnet: DemoMixnet): void {
-  t.teardown(() => {
-    if (!t.passed) for (const { name } of mixnet.programs) t.log(mixnet.logOf(name));
-  });
 }
 
 const FAST = { mixes: 3, delayMeanMs: 50, exitDelayMeanMs: 50, ticksPerSecond: 10 } as const;
