@@ -3,10 +3,11 @@
  * signed by the entry gateway. Signed and read as the very bytes sent: 64 bytes of signature, then
  * a msgpack array whose every field has one place, one type and one limit.
  */
-import { decode, encode } from '@msgpack/msgpack';
+import { encode } from '@msgpack/msgpack';
 import { concat, equalBytes, fromHex, fromUtf8, toHex } from '../bytes.ts';
 import type { Identity } from '../crypto/keys.ts';
 import { LABELS, type Primitives } from '../crypto/primitives.ts';
+import { FieldReader } from './field-reader.ts';
 
 /** As many as an operator may configure an entry to take in one mail. */
 export const RECIPIENTS_MAX = 10_000;
@@ -14,6 +15,7 @@ export const RECIPIENTS_MAX = 10_000;
 export const ADDRESS_BYTES_MAX = 1024;
 
 const VERSION = 1;
+const FIELDS = 12;
 const SIGNATURE_BYTES = 64;
 
 export interface Recipient {
@@ -116,43 +118,32 @@ function encodeFields(envelope: Envelope): Uint8Array {
 
 /** Null where the bytes are not exactly what `encodeFields` writes for some valid envelope. */
 function decodeFields(text: Uint8Array): Envelope | null {
-  let fields: unknown;
-  try {
-    fields = decode(text, { maxExtLength: 0, maxMapLength: 0, maxArrayLength: RECIPIENTS_MAX });
-  } catch {
-    return null;
-  }
-  if (!Array.isArray(fields) || fields.length !== 12) return null;
-  const [
-    version,
-    messageId,
-    exit,
-    gateway,
-    from,
-    recipients,
-    body,
-    smtputf8,
-    ret,
-    bytes,
-    sha256,
-    expiryMs,
-  ] = fields as readonly unknown[];
-  if (version !== VERSION || !isBytes(messageId, 16) || !isBytes(exit, 32)) return null;
-  if (!isBytes(gateway, 32) || !isBytes(sha256, 32)) return null;
+  const reader = new FieldReader(text);
+  if (reader.array() !== FIELDS || reader.count() !== VERSION) return null;
+  const messageId = reader.bytes();
+  const exit = reader.bytes();
+  const gateway = reader.bytes();
+  if (!isBytes(messageId, 16) || !isBytes(exit, 32) || !isBytes(gateway, 32)) return null;
+  const from = reader.string();
   if (from !== '' && !isAddress(from)) return null;
-  if (!Array.isArray(recipients) || recipients.length < 1) return null;
-  if (!(recipients as unknown[]).every(isRecipientPair)) return null;
-  if ((body !== '7BIT' && body !== '8BITMIME') || typeof smtputf8 !== 'boolean') return null;
+  const recipients = readRecipients(reader);
+  if (recipients === null) return null;
+  const body = reader.string();
+  const smtputf8 = reader.boolean();
+  const ret = reader.nil() ? null : reader.string();
+  if ((body !== '7BIT' && body !== '8BITMIME') || smtputf8 === null) return null;
   if (ret !== null && ret !== 'FULL' && ret !== 'HDRS') return null;
-  if (!isCount(bytes) || !isCount(expiryMs) || expiryMs >= 2 ** 48) return null;
+  const bytes = reader.count();
+  const sha256 = reader.bytes();
+  const expiryMs = reader.count();
+  if (bytes === null || !isBytes(sha256, 32)) return null;
+  if (expiryMs === null || expiryMs >= 2 ** 48) return null;
   const envelope: Envelope = {
     messageId: toHex(messageId),
     exit: toHex(exit),
     gateway: toHex(gateway),
     from,
-    recipients: (recipients as [string, string | null][]).map(([address, notify]) =>
-      notify === null ? { address } : { address, notify },
-    ),
+    recipients,
     body,
     smtputf8,
     ...(ret === null ? {} : { ret }),
@@ -160,33 +151,38 @@ function decodeFields(text: Uint8Array): Envelope | null {
     sha256: toHex(sha256),
     expiryMs,
   };
-  // One envelope, one text: other spellings of the same values, and texts that are not UTF-8.
+  // One envelope, one text: no longer form of a value, nothing left over.
   return equalBytes(encodeFields(envelope), text) ? envelope : null;
 }
 
-function isBytes(value: unknown, length: number): value is Uint8Array {
-  return value instanceof Uint8Array && value.length === length;
+function readRecipients(reader: FieldReader): Recipient[] | null {
+  const count = reader.array();
+  if (count === null || count < 1 || count > RECIPIENTS_MAX) return null;
+  const recipients: Recipient[] = [];
+  while (recipients.length < count) {
+    if (reader.array() !== 2) return null;
+    const address = reader.string();
+    if (!isAddress(address)) return null;
+    if (reader.nil()) recipients.push({ address });
+    else {
+      const notify = reader.string();
+      if (notify === null || !/^[A-Za-z,]{1,64}$/.test(notify)) return null;
+      recipients.push({ address, notify });
+    }
+  }
+  return recipients;
 }
 
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
+function isBytes(value: Uint8Array | null, length: number): value is Uint8Array {
+  return value?.length === length;
 }
 
 /** No control characters: they would end a line of the SMTP dialogue and begin another command. */
-function isAddress(value: unknown): value is string {
+function isAddress(value: string | null): value is string {
   return (
-    typeof value === 'string' &&
+    value !== null &&
     // eslint-disable-next-line no-control-regex -- control characters are what is looked for
     /^[^\0-\x1f\x7f]+$/.test(value) &&
     fromUtf8(value).length <= ADDRESS_BYTES_MAX
-  );
-}
-
-function isRecipientPair(value: unknown): boolean {
-  if (!Array.isArray(value) || value.length !== 2) return false;
-  const [address, notify] = value as readonly unknown[];
-  return (
-    isAddress(address) &&
-    (notify === null || (typeof notify === 'string' && /^[A-Za-z,]{1,64}$/.test(notify)))
   );
 }
