@@ -7,6 +7,8 @@ import { fromUtf8 } from '../bytes.ts';
 
 /** Postfix's `line_length_limit`: it never writes a longer command line, so no longer address. */
 export const ADDRESS_BYTES_MAX = 2048;
+/** A name has at most 253 characters (RFC 1035 §2.3.4) and a final dot; mapping longer ones is slow. */
+const DOMAIN_LENGTH_MAX = 254;
 
 /** One address of the envelope. */
 export interface Mailbox {
@@ -76,12 +78,16 @@ export function splitAddress(address: string): Mailbox | AddressReason {
  * Postfix drops too. `xn--` names stay as they are.
  */
 export function lookupDomain(name: string): string {
-  const plain = name.toLowerCase().replace(/\.$/, '');
+  return toALabels(name.toLowerCase()).replace(/\.$/, '');
+}
+
+/** Names that have no A-labels stay as they are; no directory holds them. */
+function toALabels(name: string): string {
   // eslint-disable-next-line no-control-regex -- ASCII is meant
-  if (/^[\0-\x7f]*$/.test(plain)) return plain;
+  if (/^[\0-\x7f]*$/.test(name) || name.length > DOMAIN_LENGTH_MAX) return name;
   // URL parsing maps names by UTS 46, but also reads punctuation as syntax: none of that goes in.
-  if (!/^(?:[a-z0-9._-]|[^\0-\x7f])+$/.test(plain)) return plain;
-  return URL.canParse(`http://${plain}`) ? new URL(`http://${plain}`).hostname : plain;
+  if (!/^(?:[a-z0-9._-]|[^\0-\x7f])+$/.test(name)) return name;
+  return URL.canParse(`http://${name}`) ? new URL(`http://${name}`).hostname : name;
 }
 
 /** Index of the `>` that ends the path, -1 where there is none or blanks stand unquoted. */

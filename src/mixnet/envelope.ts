@@ -14,6 +14,8 @@ export const RECIPIENTS_MAX = 10_000;
 /** An address in bytes of UTF-8; RFC 5321 §4.5.3.1.3 needs 256, and SMTPUTF8 names are longer. */
 export const ADDRESS_BYTES_MAX = 1024;
 
+/** A name has at most 253 characters (RFC 1035 §2.3.4) and a final dot; mapping longer ones is slow. */
+const DOMAIN_LENGTH_MAX = 254;
 const VERSION = 1;
 const FIELDS = 12;
 const SIGNATURE_BYTES = 64;
@@ -81,18 +83,34 @@ export function verifyEnvelope(
 }
 
 /**
- * The domain of an address in lower case, non-ASCII labels as A-labels (RFC 5890); null where it
- * has none. A quoted local part may hold an at sign, a domain never does.
+ * The domain of an address in lower case, non-ASCII labels as A-labels (RFC 5890), without a final
+ * dot; null where it has none. It is the name by which src/mail looked for the exit, or mail would
+ * go in that nobody takes out.
  */
 export function domainOf(address: string): string | null {
-  const at = address.lastIndexOf('@');
-  const domain = address.slice(at + 1).toLowerCase();
-  if (at < 1 || domain === '') return null;
-  if (/^[a-z0-9._-]+$/.test(domain)) return domain;
-  // URL parsing converts names (UTS 46), but reads much else into ASCII punctuation: none goes in.
-  if (!/^(?:[a-z0-9._-]|[^\0-\x7f])+$/.test(domain) || !URL.canParse(`http://${domain}`))
-    return null;
-  return new URL(`http://${domain}`).hostname;
+  const at = lastFreeAt(address);
+  const name = address.slice(at + 1).toLowerCase();
+  if (at < 1 || name.length > DOMAIN_LENGTH_MAX) return null;
+  const domain = (/^[a-z0-9._-]*$/.test(name) ? name : toALabels(name)).replace(/\.$/, '');
+  return domain === '' ? null : domain;
+}
+
+/** URL parsing converts names (UTS 46), but reads much else into ASCII punctuation: none goes in. */
+function toALabels(name: string): string {
+  if (!/^(?:[a-z0-9._-]|[^\0-\x7f])+$/.test(name) || !URL.canParse(`http://${name}`)) return '';
+  return new URL(`http://${name}`).hostname;
+}
+
+/** Index of the last at sign that is neither quoted nor escaped; -1 without one, or in an open quote. */
+function lastFreeAt(address: string): number {
+  let quoted = false;
+  let at = -1;
+  for (let i = 0; i < address.length; i++) {
+    if (address[i] === '\\') i++;
+    else if (address[i] === '"') quoted = !quoted;
+    else if (!quoted && address[i] === '@') at = i;
+  }
+  return quoted ? -1 : at;
 }
 
 function signedText(text: Uint8Array): Uint8Array {

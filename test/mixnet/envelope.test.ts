@@ -14,6 +14,11 @@ import {
   verifyEnvelope,
   type Envelope,
 } from '../../src/mixnet/envelope.ts';
+import {
+  ADDRESS_BYTES_MAX as ENTRY_ADDRESS_BYTES_MAX,
+  lookupDomain,
+  splitAddress,
+} from '../../src/mail/address.ts';
 import { NOW_MS, peerIdOf } from './made-directory.ts';
 
 const identity = createIdentity(native);
@@ -143,8 +148,16 @@ for (const [address, domain] of [
   ['bob@under_score.example', 'under_score.example'],
   ['bob@bücher.example', 'xn--bcher-kva.example'],
   ['bob@xn--bcher-kva.example', 'xn--bcher-kva.example'],
+  ['bob@example.org.', 'example.org'],
+  ['bob@bücher.example.', 'xn--bcher-kva.example'],
+  ['bob@bücher.example。', 'xn--bcher-kva.example'],
   ['bob', null],
   ['bob@', null],
+  ['bob@.', null],
+  ['bob\\@example.org', null],
+  ['"bob@example.org', null],
+  ['bob"@example.org', null],
+  [`bob@${'a'.repeat(255)}`, null],
   ['@example.org', null],
   ['bob@example.org/x', null],
   ['bob@bücher.example:80', null],
@@ -156,3 +169,25 @@ for (const [address, domain] of [
     t.is(domainOf(address), domain);
   });
 }
+
+test('an exit reads the domain that the entry looked up: a final dot once made mail foreign', (t) => {
+  const letters = fc.constantFrom(...'ab"\\@..-_[]:/ éü。\u00ad你A'.split(''));
+  fc.assert(
+    fc.property(fc.string({ unit: letters, maxLength: 20 }), (text) => {
+      const mailbox = splitAddress(text);
+      if (typeof mailbox === 'string' || !/^[a-z0-9._-]+$/.test(mailbox.domain)) return;
+      t.is(domainOf(text), mailbox.domain);
+    }),
+    { numRuns: 5000 },
+  );
+});
+
+test('ten thousand endless names once held an exit for 11 seconds', (t) => {
+  const endless = String.fromCharCode(...Array.from({ length: 680 }, (_, i) => 0x4e00 + 29 * i));
+  const since = performance.now();
+  for (let i = 0; i < 10_000; i++) {
+    t.is(domainOf(`a@${endless}`), null);
+    t.is(lookupDomain(endless), endless);
+  }
+  t.true(performance.now() - since < 4000);
+});
