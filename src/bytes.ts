@@ -7,7 +7,8 @@ import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
 
 const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
 const encoder = new TextEncoder();
-const decoder = new TextDecoder('utf-8', { fatal: true });
+// A byte order mark stays: without it two byte strings would spell one text.
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** All parts, one after the other, in a new array. */
 export function concat(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {

@@ -5,9 +5,11 @@ import {
   equalBytes,
   fromBase64url,
   fromHex,
+  fromUtf8,
   readUint,
   toBase64url,
   toHex,
+  toUtf8,
   writeUint,
 } from '../src/bytes.ts';
 
@@ -65,4 +67,10 @@ test('bytes are joined in order and compared by value', (t) => {
   t.true(equalBytes(new Uint8Array([1, 2]), new Uint8Array([1, 2])));
   t.false(equalBytes(new Uint8Array([1, 2]), new Uint8Array([1, 3])));
   t.false(equalBytes(new Uint8Array([1]), new Uint8Array([1, 0])));
+});
+
+test('a byte order mark is part of a text: two byte strings never spell one', (t) => {
+  const marked = Uint8Array.of(0xef, 0xbb, 0xbf, 0x61);
+  t.is(toUtf8(marked), '\ufeffa');
+  t.deepEqual(fromUtf8(toUtf8(marked)), marked);
 });

@@ -11,8 +11,8 @@ import { FieldReader } from './field-reader.ts';
 
 /** As many as an operator may configure an entry to take in one mail. */
 export const RECIPIENTS_MAX = 10_000;
-/** An address in bytes of UTF-8; RFC 5321 §4.5.3.1.3 needs 256, and SMTPUTF8 names are longer. */
-export const ADDRESS_BYTES_MAX = 1024;
+/** An address in bytes of UTF-8: as long as src/mail takes it, or accepted mail could never go on. */
+export const ADDRESS_BYTES_MAX = 2048;
 
 /** A name has at most 253 characters (RFC 1035 §2.3.4) and a final dot; mapping longer ones is slow. */
 const DOMAIN_LENGTH_MAX = 254;
@@ -195,12 +195,15 @@ function isBytes(value: Uint8Array | null, length: number): value is Uint8Array 
   return value?.length === length;
 }
 
-/** No control characters: they would end a line of the SMTP dialogue and begin another command. */
+/**
+ * No control characters: they would end a line of the SMTP dialogue and begin another command. A tab
+ * does not, and may stand in a quoted local part.
+ */
 function isAddress(value: string | null): value is string {
   return (
     value !== null &&
     // eslint-disable-next-line no-control-regex -- control characters are what is looked for
-    /^[^\0-\x1f\x7f]+$/.test(value) &&
+    /^[^\0-\x08\x0a-\x1f\x7f]+$/.test(value) &&
     fromUtf8(value).length <= ADDRESS_BYTES_MAX
   );
 }

@@ -17,6 +17,7 @@ import {
 import {
   ADDRESS_BYTES_MAX as ENTRY_ADDRESS_BYTES_MAX,
   lookupDomain,
+  scanPath,
   splitAddress,
 } from '../../src/mail/address.ts';
 import { NOW_MS, peerIdOf } from './made-directory.ts';
@@ -165,10 +166,22 @@ for (const [address, domain] of [
   ['bob@[127.0.0.1]', null],
   ['bob@ü %00', null],
 ] as const) {
-  test(`the domain of ${address} is ${domain}`, (t) => {
+  test(`the domain of ${address.slice(0, 40)} is ${domain}`, (t) => {
     t.is(domainOf(address), domain);
   });
 }
+
+test('every address that an entry takes can be signed: longer ones once waited until they bounced', (t) => {
+  t.is(ADDRESS_BYTES_MAX, ENTRY_ADDRESS_BYTES_MAX);
+  const domain = '@b.example';
+  const longest = `${'a'.repeat(ENTRY_ADDRESS_BYTES_MAX - domain.length)}${domain}`;
+  for (const address of [longest, '"a\tb"@b.example', '\ufeffa@b.example', 'a\u0085@b.example']) {
+    t.true(scanPath(`<${address}>`).ok);
+    const sent = { ...envelope, from: address, recipients: [{ address }] };
+    const signed = signEnvelope(native, identity, sent);
+    t.deepEqual(verifyEnvelope(native, signed), { ok: true, envelope: sent });
+  }
+});
 
 test('an exit reads the domain that the entry looked up: a final dot once made mail foreign', (t) => {
   const letters = fc.constantFrom(...'ab"\\@..-_[]:/ éü。\u00ad你A'.split(''));
