@@ -8,6 +8,7 @@ import type { Job, JobsOptions, QueueOptions, WorkerOptions } from 'bullmq';
 import { PanoramixError, asPanoramixError } from '../errors.ts';
 import { guarded, redisError } from './clients.ts';
 import type { Store } from './embedded.ts';
+import { JobLog } from './job-log.ts';
 import { ATTEMPTS, LOCK_MS, QUEUES, STALLED_CHECK_MS, backoffMs, queueKind } from './jobs.ts';
 import type { JobData, QueueName } from './jobs.ts';
 
@@ -108,9 +109,10 @@ export async function openWorker(
   options: { readonly concurrency?: number } = {},
 ): Promise<JobWorker> {
   await guarded(`open queue ${name}`, async () => await claimQueue(store, name));
+  const failures = new JobLog(store.log, name);
   const worker = new PatientWorker(
     name,
-    async (job, token) => await run(store, name, handler, job, token),
+    async (job, token) => await run(failures, handler, job, token),
     workerOptions(store, name, options.concurrency),
   );
   worker.on('error', (error) => {
@@ -118,7 +120,7 @@ export async function openWorker(
     if (code !== 'redis-unavailable')
       store.log.warn({ queue: name, error: message }, 'Worker error');
   });
-  worker.on('stalled', (id) => store.log.warn({ queue: name, job: bareId(id) }, 'Job came back'));
+  worker.on('stalled', () => failures.failed('stalled', 'a worker that had it is gone'));
   const close = async (waitMsMax = 20_000): Promise<void> => await closeWorker(worker, waitMsMax);
   store.beforeClose(close);
   return { close };
@@ -215,8 +217,7 @@ export async function claimQueue(store: Store, name: QueueName): Promise<void> {
 }
 
 async function run(
-  store: Store,
-  name: QueueName,
+  failures: JobLog,
   handler: JobHandler,
   job: Job,
   token: string | undefined,
@@ -227,10 +228,7 @@ async function run(
     again = await handler({ id, dueMs: dueMsOf(job), failures: job.attemptsMade });
   } catch (thrown) {
     const error = asPanoramixError(thrown);
-    store.log.warn(
-      { queue: name, job: id, reason: error.code, error: error.message },
-      'Job failed',
-    );
+    failures.failed(error.code, error.message);
     // The message may name an address or a route, and BullMQ would store it beside the job.
     const reason = new Error(error.code);
     delete reason.stack;
