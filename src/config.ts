@@ -85,7 +85,7 @@ const schema = z.strictObject({
       traffic: traffic.prefault({}),
       snapshot_lifetime_ms: z
         .int()
-        .min(60_000)
+        .min(1_000)
         .default(30 * 86_400_000),
     })
     .optional(),

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import test from 'ava';
+import { fromUtf8 } from '../../src/bytes.ts';
 import { Tally } from '../../src/cli/demo/arrivals.ts';
 import { readMail } from '../../src/cli/demo/mails.ts';
 
@@ -26,16 +27,15 @@ for (const folder of folders) {
 
 test('the tally counts what came, what was exact, what came twice and what is missing', (t) => {
   const tally = new Tally();
-  const data = (text: string): Uint8Array => Buffer.from(text);
-  tally.expect('a@x', data('one'));
-  tally.expect('b@x', data('two'));
-  tally.expect('c@x', data('three'));
+  tally.expect('a@x', fromUtf8('one'));
+  tally.expect('b@x', fromUtf8('two'));
+  tally.expect('c@x', fromUtf8('three'));
   const arrival = { from: '', smtputf8: false };
-  t.deepEqual(tally.note({ ...arrival, recipients: ['a@x', 'other@x'], data: data('one') }), [
+  t.deepEqual(tally.note({ ...arrival, recipients: ['a@x', 'other@x'], data: fromUtf8('one') }), [
     { recipient: 'a@x', exact: true },
   ]);
-  t.false(tally.note({ ...arrival, recipients: ['b@x'], data: data('twO') })[0]?.exact);
-  tally.note({ ...arrival, recipients: ['a@x'], data: data('one') });
+  t.false(tally.note({ ...arrival, recipients: ['b@x'], data: fromUtf8('twO') })[0]?.exact);
+  tally.note({ ...arrival, recipients: ['a@x'], data: fromUtf8('one') });
   t.like(tally, { sent: 3, delivered: 2, exact: 1, twice: 1, complete: false, missing: ['c@x'] });
 });
 

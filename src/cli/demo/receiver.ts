@@ -38,7 +38,7 @@ export async function startReceiver(port: number, folder: string): Promise<SMTPS
         const envelope: ReceivedEnvelope = {
           from: mailFrom ? mailFrom.address : '',
           recipients: rcptTo.map((recipient) => recipient.address),
-          smtputf8: Boolean(mailFrom && mailFrom.args && 'SMTPUTF8' in mailFrom.args),
+          smtputf8: mailFrom !== false && mailFrom.args !== false && 'SMTPUTF8' in mailFrom.args,
         };
         const data = join(folder, `${number}.eml`);
         writeFileSync(join(folder, `${number}.json`), JSON.stringify(envelope));
