@@ -1,0 +1,19 @@
+/**
+ * The client library, the package's main export: talks to controllers, verifies what they serve, takes
+ * part in negotiations, builds packets. Nothing here needs Node; it runs in a browser.
+ */
+export { agree, type Agreed, type Agreement, type Draft, type Party } from './agree.ts';
+export {
+  ControllerClient,
+  type ControllerClientOptions,
+  type Decision,
+  type InboxMessage,
+} from './controller.ts';
+export { createToken, proveInvitation, readInvitation, writeInvitation } from './invitation.ts';
+export { nextNegotiation, readMeeting, type Meeting, type Statement } from './meeting.ts';
+export { createIdentity, identityFromSecret, type Identity } from '../crypto/keys.ts';
+export { portable } from '../crypto/portable.ts';
+export type { Primitives } from '../crypto/primitives.ts';
+export { PanoramixError, type ErrorCode } from '../errors.ts';
+export { exitForDomain, type Directory, type DirectoryNode } from '../mixnet/directory.ts';
+export { verifyNodes } from '../mixnet/verify-nodes.ts';
