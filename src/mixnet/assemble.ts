@@ -85,14 +85,8 @@ export function assembleMail(
   if (envelope.from !== '' && !speaksFor(view.directory, gateway.owner, envelope.from)) {
     return wait('sender-domain-foreign', envelope);
   }
-  const own = view.directory.nodes.find(({ peerId }) => peerId === view.me)?.domains ?? [];
-  const isOurs = ({ address }: Recipient): boolean => {
-    const domain = domainOf(address);
-    return domain !== null && (own.includes(domain) || view.acceptsDomain(domain));
-  };
-  const ours = envelope.recipients.filter(isOurs);
+  const { ours, foreign } = sortRecipients(view, envelope.recipients);
   if (ours.length === 0) return wait('recipients-foreign', envelope);
-  const foreign = envelope.recipients.filter((recipient) => !isOurs(recipient));
   return { kind: 'mail', envelope, data: mail.data, ours, foreign };
 }
 
@@ -108,6 +102,22 @@ function finalReason(
   if (envelope.bytes !== data.length) return 'size-mismatch';
   const sha256 = fromHex(envelope.sha256) as Uint8Array;
   return equalBytes(view.primitives.sha256(data), sha256) ? null : 'hash-mismatch';
+}
+
+/** A set, for a gateway may have 10 000 domains and a mail as many recipients. */
+function sortRecipients(
+  view: ExitView,
+  recipients: readonly Recipient[],
+): { readonly ours: readonly Recipient[]; readonly foreign: readonly Recipient[] } {
+  const own = new Set(view.directory.nodes.find(({ peerId }) => peerId === view.me)?.domains);
+  const ours: Recipient[] = [];
+  const foreign: Recipient[] = [];
+  for (const recipient of recipients) {
+    const domain = domainOf(recipient.address);
+    const isOurs = domain !== null && (own.has(domain) || view.acceptsDomain(domain));
+    (isOurs ? ours : foreign).push(recipient);
+  }
+  return { ours, foreign };
 }
 
 /** A gateway speaks for all domains of its owner: a provider may run several gateways. */

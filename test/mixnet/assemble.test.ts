@@ -154,3 +154,15 @@ test('recipients of others are told apart from ours, and policy may make them ou
   t.deepEqual(wide.ours, recipients);
   t.is(fromHex(wide.envelope.messageId)?.length, 16);
 });
+
+test('ten thousand recipients among ten thousand domains once held an exit for two seconds', (t) => {
+  const domains = Array.from({ length: 10_000 }, (_, i) => `d${100_000 + i}.example`);
+  const recipients = domains.map((_, i) => ({ address: `bob@d${200_000 - i}.example` }));
+  const whole = message({ recipients: [...recipients.slice(1), { address: `bob@${domains[0]}` }] });
+  const wide = madeDirectory([gateway, sister, { ...exit, domains }]);
+  const since = performance.now();
+  const mail = assemble(whole, { directory: wide });
+  const tookMs = performance.now() - since;
+  t.is(mail.kind === 'mail' && mail.ours.length, 1);
+  t.true(tookMs < 1000, `${tookMs} ms`);
+});
