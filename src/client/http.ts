@@ -7,8 +7,12 @@ import { reasonOf } from '../api/problem.ts';
 import { concat } from '../bytes.ts';
 import { PanoramixError } from '../errors.ts';
 
-/** Longest answer read: a full page of messages is about 11 MB, a large nodes.json less. */
+/** Longest answer to a GET: all contributions to a negotiation of a large mixnet. */
 const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
+/** A thousand peers with their logs; reading so many takes half a second. */
+const ANSWER_VALUES_MAX = 1_000_000;
+/** A refusal, a receipt, a peer: what strangers' controllers answer to each packet shall cost little. */
+const SHORT_BYTES_MAX = 1024 * 1024;
 
 /** One exchange. */
 export interface Exchange {
@@ -37,7 +41,7 @@ export async function exchange(request: Exchange): Promise<unknown> {
   const { status, bytes } = answer;
   if (bytes === null) throw new PanoramixError('answer-malformed', `${what}: answer too long`);
   if (status === 204) return null;
-  const json = parseStrict(bytes);
+  const json = parseStrict(bytes, request.method === 'GET' ? ANSWER_VALUES_MAX : undefined);
   if (status >= 200 && status < 300) {
     if (json.ok) return json.value;
     throw new PanoramixError('answer-malformed', `${what}: ${json.reason}`);
@@ -69,11 +73,13 @@ async function travel(request: Exchange): Promise<Answer> {
     cache: 'no-store',
     ...(request.body !== undefined && { body: request.body }),
   });
-  return { status: answer.status, bytes: await readLimited(answer) };
+  const isLong = request.method === 'GET' && answer.ok;
+  const bytesMax = isLong ? ANSWER_BYTES_MAX : SHORT_BYTES_MAX;
+  return { status: answer.status, bytes: await readLimited(answer, bytesMax) };
 }
 
 /** The whole body, or null where it is longer than we read. */
-async function readLimited(answer: Response): Promise<Uint8Array | null> {
+async function readLimited(answer: Response, bytesMax: number): Promise<Uint8Array | null> {
   if (answer.body === null) return new Uint8Array(0);
   const parts: Uint8Array[] = [];
   let total = 0;
@@ -82,7 +88,7 @@ async function readLimited(answer: Response): Promise<Uint8Array | null> {
     const { done, value } = await reader.read();
     if (done) return concat(...parts);
     total += value.length;
-    if (total > ANSWER_BYTES_MAX) {
+    if (total > bytesMax) {
       await reader.cancel();
       return null;
     }

@@ -1,6 +1,12 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { canonicalText, DEPTH_MAX, type JsonReason, parseStrict } from '../../src/api/canonical.ts';
+import {
+  canonicalText,
+  DEPTH_MAX,
+  VALUES_MAX,
+  type JsonReason,
+  parseStrict,
+} from '../../src/api/canonical.ts';
 
 test('canonical text is that of RFC 8785, section 3.2', (t) => {
   const value = {
@@ -59,6 +65,8 @@ const refused: readonly (readonly [string, string | Uint8Array, JsonReason])[] =
   ['arrays too deep', '['.repeat(DEPTH_MAX + 1) + ']'.repeat(DEPTH_MAX + 1), 'too-deep'],
   ['a hundred thousand brackets', '['.repeat(100_000), 'too-deep'],
   ['objects too deep', '{"a":'.repeat(DEPTH_MAX + 1), 'too-deep'],
+  ['too many values', `[${'0,'.repeat(VALUES_MAX)}0]`, 'too-many-values'],
+  ['too many members', `[${'{"a":0},'.repeat(VALUES_MAX / 5)}0]`, 'too-many-values'],
   ['Latin-1', Uint8Array.of(0x22, 0xe4, 0x22), 'not-utf8'],
   ['an overlong encoding', Uint8Array.of(0x22, 0xc0, 0x80, 0x22), 'not-utf8'],
   ['a surrogate in UTF-8', Uint8Array.of(0x22, 0xed, 0xa0, 0x80, 0x22), 'not-utf8'],

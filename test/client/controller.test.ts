@@ -45,7 +45,6 @@ test('the reason of a problem document becomes the code of the error', async (t)
       response.writeHead(document.status, { 'content-type': 'application/problem+json' });
       response.end(JSON.stringify(document));
     });
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- not a window's
     t.is(await codeOf(client.postMessage(message)), reason);
   }
 });
@@ -90,6 +89,17 @@ test('an answer without end is given up', async (t) => {
   });
   t.is(await codeOf(patient.getNodes('x')), 'answer-malformed');
   t.true(sent < 200);
+});
+
+test('a hostile controller cannot answer a packet with much to read', async (t) => {
+  const message = { endpointId: 'mix_1', recipient: 'b', text: 'x', serial: '0'.repeat(32) };
+  for (const status of [201, 503]) {
+    const long = await hostile(t, say(status, `"${'x'.repeat(1024 * 1024)}"`));
+    t.is(await codeOf(long.postMessage(message)), 'answer-malformed');
+    const values = await hostile(t, say(status, `[${'0,'.repeat(400_000)}0]`));
+    const code = status === 201 ? 'answer-malformed' : 'controller-unreachable';
+    t.is(await codeOf(values.postMessage(message)), code);
+  }
 });
 
 test('nobody at the port is unreachable', async (t) => {

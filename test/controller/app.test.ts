@@ -87,6 +87,14 @@ for (const [what, body, reason] of bodies) {
   });
 }
 
+test('a body of a million values is refused before anybody pays for reading it', async (t) => {
+  const bed = await privateController(t, store());
+  const meta = { key_data: 'x', signature: 'y' };
+  const body = `{"data":[${'0,'.repeat(1_000_000)}0],"meta":${JSON.stringify(meta)}}`;
+  const answer = await bed.fetch('/panoramix/contributions', { method: 'POST', body });
+  t.is(answer.reason, 'json-malformed');
+});
+
 test('a signed request is refused where it is stale, for others, or for another door', async (t) => {
   const bed = await privateController(t, store());
   const identity = createIdentity(native);
