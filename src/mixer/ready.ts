@@ -164,13 +164,23 @@ export class ReadyPackets {
     for (;;) {
       const job = await taker.take();
       if (job === null) return null;
-      const fragment = await this.#options.load(job.id);
+      const fragment = await this.#load(job);
       if (fragment !== null && fragment.expiryMs > this.#options.now()) {
         const ready = this.#packet(view, exit, { job, fragment });
         if (ready === null) await job.giveBack();
         return ready;
       }
       await this.#options.discard(job, fragment);
+    }
+  }
+
+  /** What a job carries; where Redis fails, the job does not stay with us, taken and forgotten. */
+  async #load(job: TakenJob): Promise<Fragment | null> {
+    try {
+      return await this.#options.load(job.id);
+    } catch (thrown) {
+      await job.giveBack().catch(() => undefined);
+      throw thrown;
     }
   }
 

@@ -13,7 +13,7 @@ import { LOCK_MS } from './jobs.ts';
 import type { JobData, QueueName } from './jobs.ts';
 import { bareId, claimQueue, workerOptions } from './queues.ts';
 
-/** A job that is ours until we settle it or give it back. */
+/** A job that is ours until we settle it or give it back; where that fails it comes back in 15 s. */
 export interface TakenJob {
   readonly id: string;
   /** It is done: removes it. */
@@ -81,8 +81,12 @@ export async function openTaker(store: Store, name: QueueName): Promise<JobTaker
 function taken(name: QueueName, job: Job, token: string, held: Map<string, string>): TakenJob {
   const id = job.id ?? '';
   const end = async (doing: string, step: () => Promise<unknown>): Promise<void> => {
-    await guarded(`${doing} in queue ${name}`, step);
-    held.delete(id);
+    try {
+      await guarded(`${doing} in queue ${name}`, step);
+    } finally {
+      // Also where it failed: a lock that is renewed no more lapses, and the queue has the job again.
+      if (held.get(id) === token) held.delete(id);
+    }
   };
   return {
     id: bareId(id),
