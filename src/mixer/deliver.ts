@@ -39,6 +39,10 @@ export class Deliverer {
   readonly #options: DelivererOptions;
   /** How often each message has been tried since start. */
   readonly #attempts = new Map<string, number>();
+  /** Under way: while Redis is away locks lapse, and a job comes again before its first run has ended. */
+  readonly #underWay = new Set<string>();
+  /** What the mail server has said and Redis could not take yet: asked again, it would deliver twice. */
+  readonly #unsaved = new Map<string, ReadonlyMap<number, RecipientOutcome>>();
 
   constructor(options: DelivererOptions) {
     this.#options = options;
@@ -46,6 +50,16 @@ export class Deliverer {
 
   /** Works on one [delivery] job, whose id the fragment store gave. */
   async work({ id }: RunningJob): Promise<Again | void> {
+    if (this.#underWay.has(id)) return this.#again(id, 'delivery-under-way');
+    this.#underWay.add(id);
+    try {
+      return await this.#deliver(id);
+    } finally {
+      this.#underWay.delete(id);
+    }
+  }
+
+  async #deliver(id: string): Promise<Again | void> {
     const { fragments, directory } = this.#options;
     if (await fragments.isDelivered(id)) return undefined;
     const parts = await fragments.load(id);
@@ -62,9 +76,9 @@ export class Deliverer {
 
   /** Gives the mail to those of our recipients that have no end yet. */
   async #give(id: string, mail: Extract<Assembled, { kind: 'mail' }>): Promise<Again | void> {
-    const { progress, deliver } = this.#options;
+    const { deliver } = this.#options;
     const { envelope, ours } = mail;
-    const before = await progress.load(id);
+    const before = await this.#outcomes(id);
     const open = envelope.recipients.flatMap((recipient, place) =>
       before.has(place) || !ours.includes(recipient) ? [] : [{ recipient, place }],
     );
@@ -81,7 +95,7 @@ export class Deliverer {
         const outcome = outcomeOf(result, recipient);
         if (outcome !== null) outcomes.set(place, outcome);
       }
-      await progress.save(id, outcomes);
+      await this.#save(id, outcomes);
     }
     if (before.size + outcomes.size < envelope.recipients.length) {
       return this.#again(id, mail.foreign.length > 0 ? 'recipients-foreign' : 'delivery-deferred');
@@ -89,10 +103,23 @@ export class Deliverer {
     return await this.#finish(id, envelope, new Map([...before, ...outcomes]));
   }
 
+  /** Outcomes so far, after those that could not be saved when they came. */
+  async #outcomes(id: string): Promise<ReadonlyMap<number, RecipientOutcome>> {
+    const unsaved = this.#unsaved.get(id);
+    if (unsaved !== undefined) await this.#save(id, unsaved);
+    return await this.#options.progress.load(id);
+  }
+
+  async #save(id: string, outcomes: ReadonlyMap<number, RecipientOutcome>): Promise<void> {
+    this.#unsaved.set(id, outcomes);
+    await this.#options.progress.save(id, outcomes);
+    this.#unsaved.delete(id);
+  }
+
   /** Ends a mail that this exit will never take: all who have no end yet have failed. */
   async #refuse(id: string, reason: string, envelope: Envelope | null): Promise<void> {
     this.#options.counters.count(reason);
-    const outcomes = new Map(await this.#options.progress.load(id));
+    const outcomes = new Map(await this.#outcomes(id));
     for (const place of envelope?.recipients.keys() ?? []) {
       if (!outcomes.has(place)) outcomes.set(place, { outcome: 'failed', reason, reply: '' });
     }
