@@ -68,6 +68,7 @@ async function take(context: ControllerContext, request: VerifiedRequest) {
       signer: request.signer,
       signature: sent.signature,
       textHash,
+      length: sent.text.length,
       accept: checked.body.meta.accept,
     };
     const contributed = { said, text: sent.text, body: checked.body };

@@ -1,6 +1,6 @@
 /** `/negotiations`: begin one, look at one (D4.2 §6.2.1, §6.2.2). There is no list: an id is a secret. */
 import { Router } from '@koa/router';
-import { z } from 'zod';
+import { negotiationCreate } from '../../src/api/negotiation.ts';
 import { hashText } from '../../src/api/signed.ts';
 import { toBase64url } from '../../src/bytes.ts';
 import { PanoramixError } from '../../src/errors.ts';
@@ -10,7 +10,6 @@ import { beginNegotiation, negotiationView } from './rules.ts';
 import { beginChange, readNegotiation, readRepeat } from './store.ts';
 
 const ID_BYTES = 32;
-const create = z.strictObject({});
 
 /** Routes under `/panoramix`. */
 export function negotiationRoutes(context: ControllerContext): Router {
@@ -19,7 +18,8 @@ export function negotiationRoutes(context: ControllerContext): Router {
 
   router.post('/negotiations', async (ctx) => {
     const request = await signedRequest(ctx, context, 'negotiation', 'create');
-    shaped(create, request.data);
+    const { signers, needed } = shaped(negotiationCreate, request.data);
+    const parties = signers && needed ? { keys: signers, needed } : null;
     const requestHash = hashText(primitives, request.text);
     const negotiation = await documents.untilCommitted(async () => {
       const repeat = await readRepeat(documents, requestHash);
@@ -27,7 +27,8 @@ export function negotiationRoutes(context: ControllerContext): Router {
         const first = await readNegotiation(documents, repeat.value);
         if (first.value !== null) return first.value;
       }
-      const begun = beginNegotiation(toBase64url(primitives.random(ID_BYTES)), request.signer);
+      const id = toBase64url(primitives.random(ID_BYTES));
+      const begun = beginNegotiation(id, request.signer, parties);
       const committed = await documents.commit(beginChange(context, begun, repeat));
       if (committed === 'limit') {
         throw new PanoramixError('negotiations-too-many', 'of this key');

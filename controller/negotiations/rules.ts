@@ -1,7 +1,7 @@
 /**
  * What a negotiation is, how a contribution changes it and when it ends (D4.2 §6.2, design §7). Pure.
  */
-import type { ContributionBody } from '../../src/api/contribution.ts';
+import { type ContributionBody, SIGNERS_MAX, TEXT_LENGTH_MAX } from '../../src/api/contribution.ts';
 import {
   type ConsensusRecord,
   consensusId,
@@ -21,8 +21,15 @@ export const DONE_MS_MAX = 90 * 86_400_000;
 export const OPEN_PER_KEY_MAX = 256;
 /** Contributions of one signer: rounds in which somebody changes his mind. */
 export const PER_SIGNER_MAX = 64;
-/** Contributions of all: 256 owners with eight rounds each. */
-export const CONTRIBUTIONS_MAX = 2048;
+/** Length of all texts of one signer: a few that are as long as may be, or all his rounds. */
+export const PER_SIGNER_LENGTH_MAX = 4 * TEXT_LENGTH_MAX;
+/**
+ * Contributions of those whom nobody has named: 256 invitees with two rounds each. Whoever has learned
+ * the id can use this up, and does not keep the named ones from signing.
+ */
+export const UNNAMED_MAX = 512;
+/** Length of their texts together: proposals to found are short. */
+export const UNNAMED_LENGTH_MAX = 16 * TEXT_LENGTH_MAX;
 
 /** One contribution as the negotiation remembers it; the text is a document of its own. */
 export interface Said {
@@ -31,7 +38,14 @@ export interface Said {
   readonly signature: string;
   /** SHA-256 of the text, in hex. */
   readonly textHash: string;
+  readonly length: number;
   readonly accept: boolean;
+}
+
+/** Who alone may take part, and how many of them must sign one text to end it. */
+export interface Parties {
+  readonly keys: readonly string[];
+  readonly needed: number;
 }
 
 /** A negotiation, stored. */
@@ -39,8 +53,10 @@ export interface Negotiation {
   readonly id: string;
   /** Key that began it. */
   readonly opener: string;
+  /** Null where whoever knows the id may speak. */
+  readonly parties: Parties | null;
   readonly said: readonly Said[];
-  /** Signers as the last text that names any has named them; empty before. */
+  /** Signers as the opener's last text that names any has named them; empty before. */
   readonly named: readonly string[];
   /** Null while it is open. */
   readonly record: ConsensusRecord | null;
@@ -54,8 +70,8 @@ export interface Contributed {
 }
 
 /** A negotiation that begins. */
-export function beginNegotiation(id: string, opener: string): Negotiation {
-  return { id, opener, said: [], named: [], record: null };
+export function beginNegotiation(id: string, opener: string, parties: Parties | null): Negotiation {
+  return { id, opener, parties, said: [], named: [], record: null };
 }
 
 /** `data` of `GET /negotiations/ID`. */
@@ -82,10 +98,7 @@ export function repeatOf(negotiation: Negotiation, signer: string, textHash: str
   return negotiation.said.find(same) ?? null;
 }
 
-/**
- * The negotiation after a new contribution. It ends when the latest contributions of all who
- * contributed, and of all in `signers` once a text names them, are the same accepted text.
- */
+/** The negotiation after a new contribution; with its record where that has ended it. */
 export function contribute(
   primitives: Primitives,
   negotiation: Negotiation,
@@ -93,35 +106,73 @@ export function contribute(
   nowMs: number,
 ): Ruled<Negotiation> {
   if (negotiation.record !== null) return refuse('negotiation-done');
-  const named = body.meta.signers.length > 0 ? body.meta.signers : negotiation.named;
+  const { signers } = body.meta;
   // A text that leaves out its own author would end without him who proposed it.
-  for (const signers of [negotiation.named, named]) {
-    if (signers.length > 0 && !signers.includes(said.signer)) return refuse('not-a-signer');
+  for (const those of [negotiation.parties?.keys ?? [], negotiation.named, signers]) {
+    if (those.length > 0 && !those.includes(said.signer)) return refuse('not-a-signer');
   }
-  const own = negotiation.said.filter((one) => one.signer === said.signer);
-  if (own.length >= PER_SIGNER_MAX || negotiation.said.length >= CONTRIBUTIONS_MAX) {
-    return refuse('negotiation-full');
-  }
-  const next = { ...negotiation, named, said: [...negotiation.said, said] };
-  const record = said.accept ? agreement(primitives, next, said.textHash, text, nowMs) : null;
+  // The opener's word alone: a stranger who names himself would shut all others out.
+  const names = said.signer === negotiation.opener && signers.length > 0;
+  const next = {
+    ...negotiation,
+    named: names ? signers : negotiation.named,
+    said: [...negotiation.said, said],
+  };
+  if (isOverfull(next, said.signer)) return refuse('negotiation-full');
+  const signed = said.accept ? whoEnds(next, said.textHash, signers) : null;
+  const record = signed && recordOf(primitives, next, signed, text, nowMs);
   return allow({ ...next, record });
 }
 
-function agreement(
-  primitives: Primitives,
+function isOverfull(negotiation: Negotiation, signer: string): boolean {
+  const own = negotiation.said.filter((one) => one.signer === signer);
+  if (isBeyond(own, PER_SIGNER_MAX, PER_SIGNER_LENGTH_MAX)) return true;
+  const known = negotiation.parties?.keys ?? [negotiation.opener, ...negotiation.named];
+  if (known.includes(signer)) return false;
+  const unnamed = negotiation.said.filter((one) => !known.includes(one.signer));
+  return isBeyond(unnamed, UNNAMED_MAX, UNNAMED_LENGTH_MAX);
+}
+
+function isBeyond(said: readonly Said[], countMax: number, lengthMax: number): boolean {
+  return said.length > countMax || said.reduce((sum, { length }) => sum + length, 0) > lengthMax;
+}
+
+/**
+ * Whose signatures end the negotiation on an accepted text; null while some are missing.
+ * - With parties: those who have signed it, as soon as they are as many as needed. Who is away, or says
+ *   something else, holds up nobody.
+ * - Where the text names its signers: all of them, the opener among them. Others do not count.
+ * - Else: all who have contributed (D4.2 §6.2.3), the opener among them.
+ * So nobody ends one, or holds it up, whom neither opener nor rule counts in, whatever ids he learns.
+ */
+function whoEnds(
   negotiation: Negotiation,
   textHash: string,
+  signers: readonly string[],
+): string[] | null {
+  const last = new Map(negotiation.said.map((one) => [one.signer, one]));
+  const hasSigned = (key: string): boolean => last.get(key)?.textHash === textHash;
+  if (negotiation.parties !== null) {
+    const signed = negotiation.parties.keys.filter(hasSigned);
+    return signed.length >= negotiation.parties.needed && signers.every(hasSigned) ? signed : null;
+  }
+  const all =
+    signers.length > 0 ? signers : [...new Set([...last.keys(), ...negotiation.named])].toSorted();
+  const isWhole = all.includes(negotiation.opener) && all.length <= SIGNERS_MAX;
+  return isWhole && all.every(hasSigned) ? [...all] : null;
+}
+
+function recordOf(
+  primitives: Primitives,
+  negotiation: Negotiation,
+  signed: readonly string[],
   text: string,
   nowMs: number,
-): ConsensusRecord | null {
-  const last = new Map(negotiation.said.map((one) => [one.signer, one]));
-  const parties = [...new Set([...last.keys(), ...negotiation.named])].toSorted();
-  const signings = [];
-  for (const party of parties) {
-    const said = last.get(party);
-    if (said?.textHash !== textHash) return null;
-    signings.push({ signer_key_id: party, signature: said.signature });
-  }
+): ConsensusRecord {
+  const signings = signed.map((key) => ({
+    signer_key_id: key,
+    signature: negotiation.said.findLast((one) => one.signer === key)?.signature ?? '',
+  }));
   const agreed = {
     id: negotiation.id,
     text,

@@ -16,6 +16,19 @@ import { hashText, verifyText } from './signed.ts';
 
 const signing = z.strictObject({ signer_key_id: hex64, signature });
 
+/**
+ * `data` of `POST /negotiations`: empty (D4.2 §6.2.1) or, where the owners of a peer negotiate by its rule,
+ * who alone may take part, and how many of them end it.
+ */
+export const negotiationCreate = z
+  .strictObject({
+    signers: z.array(hex64).min(1).max(SIGNERS_MAX).refine(isSortedSet, 'not sorted').optional(),
+    needed: z.int().min(1).optional(),
+  })
+  .refine(({ signers, needed }) => (needed ?? 0) <= (signers?.length ?? 0), 'more than signers')
+  .refine(({ signers, needed }) => (signers === undefined) === (needed === undefined), 'one alone');
+export type NegotiationCreate = z.output<typeof negotiationCreate>;
+
 /** A negotiation that goes on: nothing is agreed. */
 export const openNegotiation = z.strictObject({
   id: negotiationId,

@@ -15,6 +15,11 @@ import { lastWord, readMeeting, type Meeting, type Statement } from './meeting.t
 
 /** Longest pause between two attempts while a controller does not answer. */
 const BACKOFF_MS_MAX = 30_000;
+/**
+ * Words of ours after which an unattended run says no more why it does not sign: a hostile owner who
+ * composes one bad text after the other shall not use up what a controller takes from us.
+ */
+const WORDS_MAX = 16;
 /** How long a composed text may be signed: long enough for an operator who sleeps over it. */
 const TEXT_LIFETIME_MS = 7 * 86_400_000;
 
@@ -169,6 +174,8 @@ async function refuse(
 ): Promise<boolean> {
   const said = offered(party, meeting).find((statement) => !turn.refused.has(statement.text));
   if (!said) return false;
+  const words = meeting.statements.filter(({ signer }) => signer === party.peerId).length;
+  if (agreement.onRefusal === 'wait' && words >= WORDS_MAX) return false;
   const reason = isTimely(party, said.body)
     ? (agreement.review(said, meeting) ?? 'unexpected')
     : 'text-expired';

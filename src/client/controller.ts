@@ -113,10 +113,15 @@ export class ControllerClient {
     return shapeOf(wrapped(peerData), answer).data;
   }
 
-  /** Opens a negotiation; its id is a secret to be shared with those who are to take part. */
-  async createNegotiation(): Promise<string> {
+  /**
+   * Opens a negotiation; its id is a secret to be shared with those who are to take part.
+   * @param among who alone may take part (sorted), and how many of them end it
+   */
+  async createNegotiation(
+    among: { readonly signers: readonly string[]; readonly needed: number } | null = null,
+  ): Promise<string> {
     const info = { resource: 'negotiation', operation: 'create' };
-    const answer = await this.#requests.send('POST', 'negotiations', { data: {}, info });
+    const answer = await this.#requests.send('POST', 'negotiations', { data: among ?? {}, info });
     return shapeOf(wrapped(negotiationData), answer).data.id;
   }
 

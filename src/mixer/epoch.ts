@@ -5,6 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { canonicalText } from '../api/canonical.ts';
+import { signaturesNeeded } from '../api/peer.ts';
 import { toHex } from '../bytes.ts';
 import { agree, retrying, type Agreed, type Party } from '../client/agree.ts';
 import type { ControllerClient } from '../client/controller.ts';
@@ -230,7 +231,7 @@ export class Epochs {
 
   async #agree({ ground }: Look, before: MixnetState): Promise<void> {
     const { primitives, state: file } = this.#options;
-    const state = await this.#withProposed(before);
+    const state = await this.#withProposed(before, ground);
     const negotiationId = state.next_negotiation_id as string;
     const proposed = state.proposed_negotiation_id as string;
     const own = this.#ownEntry(ground);
@@ -272,6 +273,14 @@ export class Epochs {
 
   async #apply(ground: SnapshotGround, { consensus, meeting }: Agreed): Promise<void> {
     const { client, state: file, log, primitives } = this.#options;
+    if (
+      !isQuorum(
+        consensus.signers.filter((key) => ground.terms.owners.includes(key)),
+        ground,
+      )
+    ) {
+      throw new PanoramixError('agreement-foreign', 'a snapshot that too few owners have signed');
+    }
     if (consensus.signers.includes(this.#party.peerId)) {
       const decision = {
         consensusId: consensus.consensusId,
@@ -300,9 +309,11 @@ export class Epochs {
   }
 
   /** Opens a negotiation to be proposed as the one that follows, once for each agreement. */
-  async #withProposed(state: MixnetState): Promise<MixnetState> {
+  async #withProposed(state: MixnetState, { terms }: SnapshotGround): Promise<MixnetState> {
     if (state.proposed_negotiation_id !== undefined) return state;
-    const id = await retrying(this.#party, () => this.#options.client.createNegotiation());
+    const needed = signaturesNeeded(terms.rule, terms.owners.length);
+    const among = { signers: terms.owners, needed };
+    const id = await retrying(this.#party, () => this.#options.client.createNegotiation(among));
     return this.#options.state.update({ proposed_negotiation_id: id });
   }
 

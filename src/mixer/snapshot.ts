@@ -79,7 +79,11 @@ export function isQuorum(owners: readonly string[], ground: SnapshotGround): boo
   return owners.length >= signaturesNeeded(ground.terms.rule, ground.terms.owners.length);
 }
 
-/** The text that all who are present shall sign. Traffic and lifetime are the log's: nobody invents others. */
+/**
+ * The text that all who are present shall sign. It names no signers: as many as the rule asks for end the
+ * negotiation, so nobody who goes away in the middle of it holds up the others. Traffic and
+ * lifetime are the log's: nobody invents others.
+ */
 export function composeSnapshot(
   entries: readonly SignedEntry[],
   ground: SnapshotGround,
@@ -99,7 +103,7 @@ export function composeSnapshot(
     data: { peer_id: ground.mixnetId, snapshot: text },
     info: infoOf(ground),
     meta: { next_negotiation_id: nextNegotiationId },
-    signers: presentOwners(entries, ground),
+    signers: [],
   };
 }
 
@@ -165,10 +169,10 @@ function reviewSigners(
 ): string | null {
   const { signers, next_negotiation_hash: hash } = body.meta;
   const present = presentOwners(entries, ground);
-  if (canonicalText(signers) !== canonicalText(present)) return 'signers-differ';
-  if (!isQuorum(signers, ground)) return 'rule-not-met';
+  if (signers.length > 0) return 'signers-differ';
+  if (!isQuorum(present, ground)) return 'rule-not-met';
   const ownOwner = ground.head.nodes.find((node) => node.peer_id === own.peer_id)?.owner;
-  if (ownOwner === undefined || !signers.includes(ownOwner)) return 'signers-differ';
+  if (ownOwner === undefined || !present.includes(ownOwner)) return 'signers-differ';
   const isNamed = meeting.statements.some(({ body: said }) => {
     const id = said.meta.next_negotiation_id;
     return id !== undefined && hashText(primitives, id) === hash;

@@ -2,13 +2,14 @@
  * The coordinator's way to a mixnet (D4.2 §5.1): register, invite, wait until all have joined, found,
  * name the nodes. Killed at any point and started again with the same options, it goes on.
  */
-import { retrying } from '../client/agree.ts';
+import { signaturesNeeded } from '../api/peer.ts';
+import { retrying, type Party } from '../client/agree.ts';
 import { createToken, writeInvitation, type Invitation } from '../client/invitation.ts';
 import { PanoramixError } from '../errors.ts';
 import { refuseTerms } from '../mixnet/directory-texts.ts';
 import { MixnetStateFile, type MixnetState } from '../mixer/mixnet-state.ts';
 import { composeFounding, joinedPeers, proposeFounding } from './founding.ts';
-import { nodeOf } from './nodes.ts';
+import { nodeOf, type Ground } from './nodes.ts';
 import { partyOf, type FoundOptions, type Mixnet } from './options.ts';
 import { agreeOnNodes, applyFounding, mixnetOf, settle } from './settle.ts';
 
@@ -58,11 +59,22 @@ export async function foundMixnet(options: FoundOptions): Promise<Mixnet> {
   const ground = await applyFounding(party, options, file, agreed);
   return await agreeOnNodes(party, options, file, ground, {
     terms: { traffic: options.traffic, snapshot_lifetime_ms: options.snapshotLifetimeMs },
-    nextNegotiationId: state.proposed_negotiation_id as string,
+    nextNegotiationId: await openSnapshots(party, file, ground),
   });
 }
 
-/** Opens all three negotiations and draws the tokens, before anybody is told of them. */
+/** Opens the negotiation of the first snapshot, among the owners and by their rule. */
+async function openSnapshots(party: Party, file: MixnetStateFile, ground: Ground): Promise<string> {
+  const opened = file.read()?.proposed_negotiation_id;
+  if (opened !== undefined) return opened;
+  const { owners, rule } = ground;
+  const among = { signers: owners, needed: signaturesNeeded(rule, owners.length) };
+  const id = await retrying(party, () => party.client.createNegotiation(among));
+  file.update({ proposed_negotiation_id: id });
+  return id;
+}
+
+/** Opens the first two negotiations and draws the tokens, before anybody is told of them. */
 async function prepare(options: FoundOptions, file: MixnetStateFile): Promise<MixnetState> {
   const party = partyOf(options);
   const open = (): Promise<string> => retrying(party, () => options.client.createNegotiation());
@@ -73,7 +85,6 @@ async function prepare(options: FoundOptions, file: MixnetStateFile): Promise<Mi
     coordinator: party.peerId,
     founding_negotiation_id: await open(),
     log_negotiation_id: await open(),
-    proposed_negotiation_id: await open(),
     tokens: Array.from({ length: options.invitations }, () => createToken(options.primitives)),
     signed: {},
   });

@@ -4,6 +4,7 @@
  */
 import { canonicalText } from '../api/canonical.ts';
 import type { ContributionBody } from '../api/contribution.ts';
+import type { Rule } from '../api/peer.ts';
 import { hashText } from '../api/signed.ts';
 import type { Draft } from '../client/agree.ts';
 import { lastWord, type Meeting } from '../client/meeting.ts';
@@ -26,6 +27,7 @@ export interface Ground {
   /** Consensus id of the founding: what the entry comes after. */
   readonly foundingConsensusId: string;
   readonly owners: readonly string[];
+  readonly rule: Rule;
   readonly coordinator: string;
   readonly params: PacketParams;
 }

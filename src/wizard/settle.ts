@@ -86,6 +86,7 @@ export async function applyFounding(
     mixnetId,
     foundingConsensusId: agreed.consensus.consensusId,
     owners: terms.owners,
+    rule: terms.rule,
     coordinator: state?.coordinator ?? party.peerId,
     params: terms.params,
   };

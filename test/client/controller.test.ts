@@ -92,7 +92,6 @@ test('an answer without end is given up', async (t) => {
 });
 
 test('a hostile controller cannot answer a packet with much to read', async (t) => {
-  const message = { endpointId: 'mix_1', recipient: 'b', text: 'x', serial: '0'.repeat(32) };
   for (const status of [201, 503]) {
     const long = await hostile(t, say(status, `"${'x'.repeat(1024 * 1024)}"`));
     t.is(await codeOf(long.postMessage(message)), 'answer-malformed');

@@ -1,17 +1,25 @@
 import test from 'ava';
-import { OPEN_PER_KEY_MAX } from '../../controller/negotiations/rules.ts';
+import { OPEN_PER_KEY_MAX, UNNAMED_LENGTH_MAX } from '../../controller/negotiations/rules.ts';
 import {
   acceptedText,
   type ContributionBody,
   parseContributionText,
+  TEXT_LENGTH_MAX,
 } from '../../src/api/contribution.ts';
 import { verifyConsensus } from '../../src/api/negotiation.ts';
 import { signText } from '../../src/api/signed.ts';
 import { createIdentity } from '../../src/crypto/keys.ts';
 import { native } from '../../src/crypto/native.ts';
-import { privateController, proposalText, refusedWith, sharedStore } from './private-controller.ts';
+import {
+  type PrivateController,
+  privateController,
+  proposalText,
+  refusedWith,
+  sharedStore,
+} from './private-controller.ts';
 
 const store = sharedStore(test);
+type Client = ReturnType<PrivateController['client']>;
 const BODY = { data: { a: 'text' }, info: { resource: 'peer', operation: 'create' } };
 const CREATE = { data: {}, info: { resource: 'negotiation', operation: 'create' } };
 
@@ -147,7 +155,95 @@ test('a negotiation waits for signers who have not said anything yet, and takes 
   t.is((await one.getNegotiation(id))?.status, 'DONE');
 });
 
-test('nobody ends a negotiation by leaving out others who contributed', async (t) => {
+test('a stranger who has learned the id can neither end a negotiation nor hold it up', async (t) => {
+  const bed = await privateController(t, store());
+  const [one, two, stranger] = [bed.client(), bed.client(), bed.client()];
+  const id = await one.createNegotiation();
+  const alone = { accept: true, signers: [stranger.identity.peerId] };
+  await stranger.contribute(id, proposalText(id, BODY, alone));
+  t.is((await one.getNegotiation(id))?.status, 'OPEN', 'nor shut the others out');
+  await stranger.contribute(id, proposalText(id, BODY, { accept: true }));
+  t.is((await one.getNegotiation(id))?.status, 'OPEN');
+  const text = proposalText(id, BODY, { accept: true, signers: keysOf(one, two) });
+  await two.contribute(id, text);
+  await refusedWith(t, 'not-a-signer', stranger.contribute(id, text));
+  await one.contribute(id, text);
+  const record = await one.getNegotiation(id);
+  t.deepEqual(
+    record?.signings.map((signing) => signing.signer_key_id),
+    keysOf(one, two),
+  );
+  t.true(verifyConsensus(native, record).ok);
+});
+
+test('strangers may fill a negotiation, and those whom its opener names still sign', async (t) => {
+  const bed = await privateController(t, store());
+  const [one, two] = [bed.client(), bed.client()];
+  const id = await one.createNegotiation();
+  const data = 'x'.repeat(TEXT_LENGTH_MAX - 1024);
+  const long = (round: number): string => proposalText(id, { ...BODY, data }, { round });
+  let sum = 0;
+  for (let keys = 0; sum <= UNNAMED_LENGTH_MAX - TEXT_LENGTH_MAX; keys++) {
+    const stranger = bed.client();
+    for (let round = 0; round < 4; round++, sum += TEXT_LENGTH_MAX) {
+      await stranger.contribute(id, long(round));
+    }
+    await refusedWith(t, 'negotiation-full', stranger.contribute(id, long(4)));
+  }
+  await refusedWith(t, 'negotiation-full', two.contribute(id, long(0)));
+  const text = proposalText(id, BODY, { accept: true, signers: keysOf(one, two) });
+  await one.contribute(id, text);
+  await two.contribute(id, text);
+  t.is((await one.getNegotiation(id))?.status, 'DONE');
+});
+
+test('a negotiation by rule ends without those who are away, and takes no strangers', async (t) => {
+  const bed = await privateController(t, store());
+  const [opener, one, two, three, stranger] = Array.from({ length: 5 }, () => bed.client()) as [
+    Client,
+    Client,
+    Client,
+    Client,
+    Client,
+  ];
+  const signers = keysOf(one, two, three);
+  const id = await opener.createNegotiation({ signers, needed: 2 });
+  for (const party of [one, two, three]) await party.contribute(id, proposalText(id, BODY));
+  const text = proposalText(id, BODY, { accept: true });
+  await refusedWith(t, 'not-a-signer', stranger.contribute(id, text));
+  await refusedWith(t, 'not-a-signer', opener.contribute(id, text));
+  await one.contribute(id, text);
+  t.is((await one.getNegotiation(id))?.status, 'OPEN');
+  await three.contribute(id, proposalText(id, BODY, { accept: true, signers: keysOf(three) }));
+  t.is((await one.getNegotiation(id))?.status, 'OPEN', 'one who names himself does not end it');
+  await two.contribute(id, text);
+  const record = await one.getNegotiation(id);
+  t.deepEqual(
+    record?.signings.map((signing) => signing.signer_key_id),
+    keysOf(one, two),
+  );
+  t.true(verifyConsensus(native, record).ok);
+});
+
+test('a rule that nobody can meet, or of nobody, is refused', async (t) => {
+  const bed = await privateController(t, store());
+  const client = bed.client();
+  const [first, second] = keysOf(client, bed.client()) as [string, string];
+  for (const among of [
+    { signers: [first], needed: 2 },
+    { signers: [first], needed: 0 },
+    { signers: [], needed: 1 },
+    { signers: [second, first], needed: 1 },
+    { signers: [first, first], needed: 1 },
+    { signers: ['x'], needed: 1 },
+    { signers: [first] },
+    { needed: 1 },
+  ]) {
+    await refusedWith(t, 'request-malformed', client.createNegotiation(among as never));
+  }
+});
+
+test('nobody but the opener ends a negotiation by leaving out others who contributed', async (t) => {
   const bed = await privateController(t, store());
   const [one, two] = [bed.client(), bed.client()];
   const id = await one.createNegotiation();
@@ -263,3 +359,7 @@ test('two who accept at the same moment, fifty times over, come to one consensus
   }
   t.is(consensuses.size, 50);
 });
+
+function keysOf(...clients: readonly Client[]): string[] {
+  return clients.map(({ identity }) => identity.peerId).toSorted();
+}

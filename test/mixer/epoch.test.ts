@@ -138,6 +138,29 @@ test('one owner who is away stops nothing, and gets into the next snapshot when 
   return t.true(current.directory.nodes.every((node) => node.endpoints.length === 1));
 });
 
+test('a node that says where it is and dies holds up no snapshot', async (t) => {
+  const controller = await privateController(t, redis());
+  const { parties } = await foundWithAll(t, controller.url, FIVE_NODES.slice(0, 3), SMALL);
+  const [dying, ...others] = parties as [TestParty, ...TestParty[]];
+  const state = new MixnetStateFile(join(dying.dataDir, 'mixnet.json')).read();
+  const negotiationId = state?.next_negotiation_id as string;
+  // It composes nothing and signs nothing: its patience outlasts the test.
+  const gone = await startNode(t, dying, { pollMs: 20, patienceMs: 600_000 });
+  while ((await dying.client.listContributions(negotiationId)).length === 0) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  await gone.epochs.stop();
+  const nodes = await Promise.all(others.map((party) => startNode(t, party, { patienceMs: 300 })));
+  const directories = await Promise.all(nodes.map((node) => node.directory));
+  for (const directory of directories) {
+    t.is(directory.number, 1);
+    t.true(
+      directory.nodes.every((node) => node.endpoints.length === 1),
+      'its entry is in',
+    );
+  }
+});
+
 test('while no controller answers, a node waits, and goes on when it does', async (t) => {
   let pressed: 'open' | 'settle-only' = 'open';
   const { redis: client, prefix } = redis();

@@ -150,7 +150,7 @@ const REFUSED: readonly [string, ContributionBody, string][] = [
     'entry-signature-invalid',
   ],
   [
-    'with signers who are not there',
+    'that names signers, of whom one may be gone',
     accepted((text) => text, entries.slice(0, 2), { signers: allOwners() }),
     'signers-differ',
   ],

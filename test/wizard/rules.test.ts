@@ -165,6 +165,7 @@ for (const [what, body, reason] of FOUNDINGS) {
 
 const ground: Ground = {
   mixnetId: 'a'.repeat(64),
+  rule: 'all' as const,
   foundingConsensusId: 'b'.repeat(64),
   owners: owners.toSorted(),
   coordinator,
