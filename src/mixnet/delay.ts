@@ -19,15 +19,24 @@ export function delayMsMax(meanMs: number): number {
 }
 
 /**
- * A whole number of ms from the exponential distribution of mean `meanMs`, at most `delayMsMax`.
+ * A whole number of ms from the exponential distribution of mean `meanMs`, at most `delayMsMax`: what a
+ * header can carry.
  * @param meanMs 0 or more; 0 always gives 0
  */
 export function drawDelayMs(random: Random, meanMs: number): number {
-  if (!Number.isFinite(meanMs) || meanMs < 0) throw new RangeError(`a mean of ${meanMs} ms`);
   for (;;) {
-    const delayMs = Math.round(-Math.log(drawUnit(random)) * meanMs);
+    const delayMs = Math.round(drawExponentialMs(random, meanMs));
     if (delayMs <= delayMsMax(meanMs)) return delayMs;
   }
+}
+
+/**
+ * From the same distribution, not rounded: for means of a few ms, whose sum over many draws matters.
+ * Rounded draws of a mean of 0.1 ms would come to 0.007.
+ */
+export function drawExponentialMs(random: Random, meanMs: number): number {
+  if (!Number.isFinite(meanMs) || meanMs < 0) throw new RangeError(`a mean of ${meanMs} ms`);
+  return -Math.log(drawUnit(random)) * meanMs;
 }
 
 /**

@@ -4,7 +4,7 @@
  * rate of no link depends on mail. Pure: the mix server and the in-process network both run this.
  */
 import type { Random } from '../crypto/primitives.ts';
-import { drawDelayMs } from './delay.ts';
+import { drawExponentialMs } from './delay.ts';
 import { openEndpoint, type Directory } from './directory.ts';
 import { drawWeighted } from './draw.ts';
 
@@ -15,7 +15,7 @@ import { drawWeighted } from './draw.ts';
  */
 export const TICK_LATE_MS_MAX = 250;
 
-/** Where the clock stands: the tick to come, and how many were skipped so far. */
+/** Where the clock stands: the tick to come (a fraction of a ms counts), and how many were skipped. */
 export interface TickClock {
   readonly dueMs: number;
   readonly skipped: number;
@@ -23,7 +23,7 @@ export interface TickClock {
 
 /** A clock that starts now; the first tick comes after an exponential time, like all others. */
 export function startTicks(random: Random, nowMs: number, ticksPerSecond: number): TickClock {
-  return { dueMs: nowMs + drawDelayMs(random, 1000 / ticksPerSecond), skipped: 0 };
+  return { dueMs: nowMs + drawExponentialMs(random, 1000 / ticksPerSecond), skipped: 0 };
 }
 
 /**
@@ -37,7 +37,7 @@ export function advanceTicks(
   ticksPerSecond: number,
 ): TickClock {
   let { dueMs, skipped } = clock;
-  dueMs += drawDelayMs(random, 1000 / ticksPerSecond);
+  dueMs += drawExponentialMs(random, 1000 / ticksPerSecond);
   // Memoryless: after a long stop, starting over from now is the same clock without the long walk.
   const far = nowMs - TICK_LATE_MS_MAX - dueMs;
   if (far > 60_000) {
@@ -45,7 +45,7 @@ export function advanceTicks(
     dueMs = nowMs - TICK_LATE_MS_MAX;
   }
   while (dueMs < nowMs - TICK_LATE_MS_MAX) {
-    dueMs += drawDelayMs(random, 1000 / ticksPerSecond);
+    dueMs += drawExponentialMs(random, 1000 / ticksPerSecond);
     skipped += 1;
   }
   return { dueMs, skipped };

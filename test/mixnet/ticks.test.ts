@@ -80,3 +80,17 @@ test('after a stop of a year the clock does not walk through it tick by tick', (
   t.true(after.dueMs >= woken - TICK_LATE_MS_MAX);
   t.true(after.skipped > 3e9);
 });
+
+for (const ticksPerSecond of [0.1, 100, 1000, 10_000]) {
+  test(`whole milliseconds once made the clock too fast: ${ticksPerSecond} ticks a second`, (t) => {
+    const random = seededRandom(6);
+    let clock = startTicks(random, NOW_MS, ticksPerSecond);
+    const ticks = 40_000;
+    for (let i = 0; i < ticks; i++) {
+      clock = advanceTicks(random, clock, clock.dueMs, ticksPerSecond);
+    }
+    const expectedMs = (ticks * 1000) / ticksPerSecond;
+    // 1 / sqrt(40 000) = 0.5 %: five of them.
+    t.true(Math.abs((clock.dueMs - NOW_MS) / expectedMs - 1) < 0.025, `${clock.dueMs - NOW_MS}`);
+  });
+}
