@@ -5,6 +5,7 @@ import { negotiationId } from '../../src/api/fields.ts';
 import { hashText, type VerifiedRequest } from '../../src/api/signed.ts';
 import { PanoramixError } from '../../src/errors.ts';
 import { type ControllerContext, ruled } from '../context.ts';
+import { answerList } from '../lists.ts';
 import { queryOf, readerOf, shaped, signedRequest } from '../middleware/signed.ts';
 import { contribute, repeatOf } from '../negotiations/rules.ts';
 import { contributeChange, readNegotiation } from '../negotiations/store.ts';
@@ -43,7 +44,7 @@ export function contributionRoutes(context: ControllerContext): Router {
     if (!mayList(value, readerOf(ctx, context), peer?.owners ?? [])) {
       throw new PanoramixError('reader-refused', 'the negotiation has ended');
     }
-    ctx.body = (await readContributions(documents, value)).map((data) => ({ data }));
+    await answerList(ctx, readContributions(documents, value));
   });
 
   return router;

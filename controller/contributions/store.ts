@@ -19,17 +19,14 @@ export function contributionPut(documents: Documents, id: number, text: string) 
 }
 
 /** Contributions of a negotiation, oldest first; those that have expired are left out. */
-export async function readContributions(
+export async function* readContributions(
   documents: Documents,
   negotiation: Negotiation,
-  which: readonly Said[] = negotiation.said,
-): Promise<ContributionData[]> {
-  const keys = which.map((said) => documents.key('contribution', said.id));
-  const texts = await documents.readMany<Stored>(keys);
-  return which.flatMap((said, position) => {
-    const text = texts[position]?.value?.text;
-    return text === undefined ? [] : [contributionView(negotiation, said, text)];
-  });
+): AsyncGenerator<ContributionData> {
+  for (const said of negotiation.said) {
+    const { value } = await documents.read<Stored>(documents.key('contribution', said.id));
+    if (value !== null) yield contributionView(negotiation, said, value.text);
+  }
 }
 
 /** `data` of a contribution. */

@@ -4,13 +4,14 @@ import { endpointCreate, endpointUpdate } from '../../src/api/endpoint.ts';
 import { PanoramixError } from '../../src/errors.ts';
 import { type ControllerContext, ruled } from '../context.ts';
 import { type Agreed, type Applied, carryOut } from '../decisions.ts';
-import { matches } from '../filter.ts';
+import { filtered } from '../filter.ts';
+import { answerList } from '../lists.ts';
 import type { Boxes } from '../messages/routes.ts';
 import { queryOf, readerOf, shaped, signedRequest } from '../middleware/signed.ts';
 import { readPeer } from '../peers/store.ts';
-import type { EndpointUpdate } from '../../src/api/endpoint.ts';
+import type { EndpointData, EndpointUpdate } from '../../src/api/endpoint.ts';
 import type { RequestInfo } from '../../src/api/signed.ts';
-import { changeStatus, endpointView, openEndpoint } from './rules.ts';
+import { changeStatus, type Endpoint, endpointView, openEndpoint } from './rules.ts';
 import { openChange, readEndpoint, readEndpoints, statusChange } from './store.ts';
 
 const ONE = ['/endpoints/:id', '/endpoint/:id'];
@@ -50,8 +51,8 @@ export function endpointRoutes(context: ControllerContext, boxes: Boxes): Router
 
   router.get('/endpoints', async (ctx) => {
     const query = queryOf(ctx);
-    const endpoints = (await readEndpoints(documents)).map((one) => endpointView(one, null));
-    ctx.body = endpoints.filter((data) => matches(data, query)).map((data) => ({ data }));
+    const view = (endpoint: Endpoint): EndpointData => endpointView(endpoint, null);
+    await answerList(ctx, filtered(readEndpoints(documents), view, query));
   });
 
   router.get(ONE, async (ctx) => {

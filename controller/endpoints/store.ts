@@ -1,5 +1,6 @@
 /** Endpoints in Redis: one document each and an index; and the cache that posting goes by. */
 import type { Change, Document, Documents } from '../documents.ts';
+import { readInTurn } from '../lists.ts';
 import { DONE_MS_MAX } from '../negotiations/rules.ts';
 import type { Endpoint } from './rules.ts';
 
@@ -17,17 +18,13 @@ export async function readEndpoint(
   return await documents.read(documents.key('endpoint', endpointId));
 }
 
-/** Endpoints, oldest first; where there are too many, those that were processed first are left out. */
-export async function readEndpoints(documents: Documents): Promise<Endpoint[]> {
+/** Endpoints: processed ones first, the others by id; where there are too many, the oldest are left out. */
+export async function* readEndpoints(documents: Documents): AsyncGenerator<Endpoint> {
   const ids = await documents.members(documents.key('endpoints'), LIST_MAX, 'highest');
-  const found = await documents.readMany<Endpoint>(ids.map((id) => documents.key('endpoint', id)));
-  return found
-    .flatMap(({ value }) => (value === null ? [] : [value]))
-    .toSorted((left, right) => openedAt(left).localeCompare(openedAt(right)));
-}
-
-function openedAt(endpoint: Endpoint): string {
-  return endpoint.logs[0]?.timestamp ?? '';
+  yield* readInTurn<Endpoint>(
+    documents,
+    ids.toReversed().map((id) => documents.key('endpoint', id)),
+  );
 }
 
 /** What writes a new endpoint; `limit` where its peer has too many. */

@@ -8,9 +8,10 @@ import { PanoramixError } from '../../src/errors.ts';
 import { type ControllerContext, ruled } from '../context.ts';
 import { carryOut } from '../decisions.ts';
 import { queryOf, shaped, signedRequest } from '../middleware/signed.ts';
-import { matches } from '../filter.ts';
-import { createPeer, nodesView, peerView, updatePeer } from './rules.ts';
-import { peerChange, readMixnets, readPeer, readPeers } from './store.ts';
+import { filtered } from '../filter.ts';
+import { answerList, answerPieces } from '../lists.ts';
+import { createPeer, peerView, updatePeer } from './rules.ts';
+import { nodesPieces, peerChange, readMixnets, readPeer, readPeers } from './store.ts';
 
 /** Routes under `/panoramix`. */
 export function peerRoutes(context: ControllerContext): Router {
@@ -25,7 +26,7 @@ export function peerRoutes(context: ControllerContext): Router {
       const peer = ruled(createPeer(primitives, data, agreed));
       if (before.value !== null) throw new PanoramixError('peer-exists', 'by another consensus');
       return {
-        change: peerChange(documents, before, peer, now()),
+        change: peerChange(documents, before, peer, agreed.record, now()),
         answer: peerView(peer),
         keep: true,
       };
@@ -44,8 +45,7 @@ export function peerRoutes(context: ControllerContext): Router {
       const before = await readPeer(documents, data.peer_id);
       if (before.value === null) throw new PanoramixError('peer-unknown', 'no such id');
       const peer = ruled(updatePeer(primitives, before.value, data, request.info, agreed));
-      const change = peerChange(documents, before, peer, now());
-      // A snapshot is superseded in hours, and the peer holds the last one whole.
+      const change = peerChange(documents, before, peer, agreed.record, now());
       return { change, answer: peerView(peer), keep: data.log !== undefined };
     });
     ctx.body = { data: answer };
@@ -53,8 +53,7 @@ export function peerRoutes(context: ControllerContext): Router {
 
   router.get('/peers', async (ctx) => {
     const query = queryOf(ctx);
-    const peers = (await readPeers(documents)).map(peerView);
-    ctx.body = peers.filter((data) => matches(data, query)).map((data) => ({ data }));
+    await answerList(ctx, filtered(readPeers(documents), peerView, query));
   });
 
   router.get('/peers/:id', async (ctx) => {
@@ -65,7 +64,7 @@ export function peerRoutes(context: ControllerContext): Router {
     const peer = await knownPeer(context, ctx.params['id'] ?? '');
     if (peer.data.owners.length === 0) throw new PanoramixError('mixnet-unknown', 'no owners');
     ctx.set('Cache-Control', 'no-cache');
-    ctx.body = nodesView(peer);
+    await answerPieces(ctx, nodesPieces(documents, peer));
   });
 
   return router;

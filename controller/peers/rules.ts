@@ -6,8 +6,8 @@
 import { canonicalText } from '../../src/api/canonical.ts';
 import {
   combinedPeer,
+  type ConsensusLog,
   KEY_TYPE_ED25519,
-  type NodesJson,
   parseFounding,
   type PeerData,
   type PeerFields,
@@ -16,24 +16,32 @@ import {
   signaturesNeeded,
   singlePeer,
 } from '../../src/api/peer.ts';
-import type { ConsensusRecord } from '../../src/api/negotiation.ts';
 import { hashText, type RequestInfo } from '../../src/api/signed.ts';
 import type { Primitives } from '../../src/crypto/primitives.ts';
 import { allow, refuse, type Ruled } from '../context.ts';
 import { type Agreed, isAgreedBy } from '../decisions.ts';
 
-/** Changes that one mixnet may log: one a day for 27 years. */
-export const LOG_MAX = 10_000;
+/** Changes that one mixnet may log: three a week for six years, each 60 kB for 256 nodes. */
+export const LOG_MAX = 1024;
 
-/** A peer, stored. */
+/**
+ * A peer, stored. What was agreed stands in the negotiations, which are kept; here is what the rules and
+ * the lists need, since a log may be long.
+ */
 export interface Peer {
   readonly data: PeerFields;
   /** Keys, sorted; a peer without owners is its own. */
   readonly owners: readonly string[];
   readonly rule: Rule;
-  readonly founding: ConsensusRecord;
-  readonly log: readonly ConsensusRecord[];
-  readonly snapshot: { readonly record: ConsensusRecord; readonly number: number } | null;
+  /** The founding, then the log. */
+  readonly logs: readonly ConsensusLog[];
+  /** SHA-256 of the last log entry's text; null before the first. */
+  readonly logHead: string | null;
+  readonly snapshot: {
+    readonly number: number;
+    readonly consensus: string;
+    readonly textHash: string;
+  } | null;
 }
 
 /** The peer that an agreed `POST /peers` makes. */
@@ -44,7 +52,13 @@ export function createPeer(primitives: Primitives, data: PeerFields, agreed: Agr
   const { owners } = made.value;
   // The founding needs all, whatever rule it sets for later.
   if (!isAgreedBy(agreed.signers, owners, owners.length)) return refuse('consensus-insufficient');
-  return allow({ ...made.value, data, founding: agreed.record, log: [], snapshot: null });
+  return allow({
+    ...made.value,
+    data,
+    logs: [logLine(data, agreed)],
+    logHead: null,
+    snapshot: null,
+  });
 }
 
 type Ownership = Pick<Peer, 'owners' | 'rule'>;
@@ -77,53 +91,39 @@ export function updatePeer(
   if (peer.data.key_type === KEY_TYPE_ED25519) return refuse('peer-malformed');
   const needed = signaturesNeeded(peer.rule, peer.owners.length);
   if (!isAgreedBy(agreed.signers, peer.owners, needed)) return refuse('consensus-insufficient');
-  const chain = data.log === undefined ? peer.snapshot?.record : peer.log.at(-1);
-  if (info.on_last_consensus_id !== (chain ?? peer.founding).consensus) {
-    return refuse('consensus-not-last');
-  }
-  const previous = chain === undefined ? peer.data.key_id : hashText(primitives, chain.text);
+  const textHash = hashText(primitives, agreed.record.text);
   if (data.log !== undefined) {
-    if (data.log.previous !== previous) return refuse('chain-broken');
-    if (peer.log.length >= LOG_MAX) return refuse('chain-broken');
-    return allow({ ...peer, log: [...peer.log, agreed.record] });
+    if (info.on_last_consensus_id !== peer.logs.at(-1)?.consensus_id) {
+      return refuse('consensus-not-last');
+    }
+    if (data.log.previous !== (peer.logHead ?? peer.data.key_id)) return refuse('chain-broken');
+    if (peer.logs.length > LOG_MAX) return refuse('chain-broken');
+    return allow({ ...peer, logs: [...peer.logs, logLine(peer.data, agreed)], logHead: textHash });
+  }
+  if (info.on_last_consensus_id !== (peer.snapshot?.consensus ?? peer.logs[0]?.consensus_id)) {
+    return refuse('consensus-not-last');
   }
   return data.snapshot === undefined
     ? refuse('request-malformed')
-    : takeSnapshot(primitives, peer, data.snapshot, previous, agreed);
+    : takeSnapshot(peer, data.snapshot, { consensus: agreed.record.consensus, textHash });
 }
 
 function takeSnapshot(
-  primitives: Primitives,
   peer: Peer,
-  snapshot: NonNullable<PeerUpdate['snapshot']>,
-  previous: string,
-  agreed: Agreed,
+  { number, previous, log_head }: NonNullable<PeerUpdate['snapshot']>,
+  agreed: { readonly consensus: string; readonly textHash: string },
 ): Ruled<Peer> {
-  const head = peer.log.at(-1);
-  if (head === undefined || snapshot.log_head !== hashText(primitives, head.text)) {
-    return refuse('chain-broken');
-  }
-  if (snapshot.previous !== previous) return refuse('chain-broken');
-  if (snapshot.number <= (peer.snapshot?.number ?? 0)) return refuse('chain-broken');
-  return allow({ ...peer, snapshot: { record: agreed.record, number: snapshot.number } });
+  if (log_head !== peer.logHead) return refuse('chain-broken');
+  if (previous !== (peer.snapshot?.textHash ?? peer.data.key_id)) return refuse('chain-broken');
+  if (number <= (peer.snapshot?.number ?? 0)) return refuse('chain-broken');
+  return allow({ ...peer, snapshot: { number, ...agreed } });
+}
+
+function logLine(data: PeerFields, { record }: Agreed): ConsensusLog {
+  return { timestamp: record.timestamp, status: data.status, consensus_id: record.consensus };
 }
 
 /** `data` of `GET /peers/ID`. */
 export function peerView(peer: Peer): PeerData {
-  const logs = [peer.founding, ...peer.log].map((record) => ({
-    timestamp: record.timestamp,
-    status: peer.data.status,
-    consensus_id: record.consensus,
-  }));
-  return { ...peer.data, consensus_logs: logs };
-}
-
-/** `nodes.json` of a combined peer. */
-export function nodesView(peer: Peer): NodesJson {
-  return {
-    mixnet: peer.data.key_id,
-    founding: peer.founding,
-    log: [...peer.log],
-    snapshot: peer.snapshot?.record ?? null,
-  };
+  return { ...peer.data, consensus_logs: [...peer.logs] };
 }

@@ -1,5 +1,9 @@
 /** Peers in Redis: one document each, an index of all, and one of those with owners. */
+import type { ConsensusRecord } from '../../src/api/negotiation.ts';
+import type { ConsensusLog } from '../../src/api/peer.ts';
 import type { Change, Document, Documents } from '../documents.ts';
+import { readInTurn } from '../lists.ts';
+import { readNegotiation } from '../negotiations/store.ts';
 import type { Peer } from './rules.ts';
 
 /** Peers in one answer of `GET /peers`. */
@@ -13,10 +17,35 @@ export async function readPeer(documents: Documents, peerId: string): Promise<Do
 }
 
 /** Peers in the order in which they were made. */
-export async function readPeers(documents: Documents): Promise<Peer[]> {
+export async function* readPeers(documents: Documents): AsyncGenerator<Peer> {
   const ids = await documents.members(documents.key('peers'), LIST_MAX, 'lowest');
-  const found = await documents.readMany<Peer>(ids.map((id) => documents.key('peer', id)));
-  return found.flatMap(({ value }) => (value === null ? [] : [value]));
+  yield* readInTurn<Peer>(
+    documents,
+    ids.map((id) => documents.key('peer', id)),
+  );
+}
+
+/**
+ * The text of `nodes.json` (`NodesJson`), in pieces: the whole chain, each record out of the negotiation
+ * that it has ended.
+ */
+export async function* nodesPieces(documents: Documents, peer: Peer): AsyncGenerator<string> {
+  const snapshot = await documents.read<ConsensusRecord>(snapshotKey(documents, peer));
+  const [founding, ...log] = peer.logs;
+  yield `{"mixnet":"${peer.data.key_id}","founding":${await recordText(documents, founding)},"log":[`;
+  for (const [position, line] of log.entries()) {
+    yield `${position === 0 ? '' : ','}${await recordText(documents, line)}`;
+  }
+  yield `],"snapshot":${JSON.stringify(snapshot.value)}}`;
+}
+
+async function recordText(documents: Documents, line: ConsensusLog | undefined): Promise<string> {
+  const negotiation = await readNegotiation(documents, line?.consensus_id ?? '');
+  return JSON.stringify(negotiation.value?.record ?? null);
+}
+
+function snapshotKey(documents: Documents, peer: Peer): string {
+  return documents.key('snapshot', peer.data.key_id);
 }
 
 /** Ids of peers with owners, at most two: whether there is one mixnet here, none, or more. */
@@ -24,14 +53,21 @@ export async function readMixnets(documents: Documents): Promise<string[]> {
   return await documents.members(documents.key('mixnets'), 2, 'lowest');
 }
 
-/** What writes a peer; `before` is what was read under its id. */
+/** What writes a peer; `before` is what was read under its id, `agreed` what has changed it. */
 export function peerChange(
   documents: Documents,
   before: Document<Peer>,
   after: Peer,
+  agreed: ConsensusRecord,
   nowMs: number,
 ): Change {
-  const put = [{ key: before.key, value: after, ttlMs: null }];
+  const put: NonNullable<Change['put']>[number][] = [
+    { key: before.key, value: after, ttlMs: null },
+  ];
+  if (after.snapshot?.consensus === agreed.consensus) {
+    // A copy: the negotiation of a snapshot expires, since the next one supersedes it in hours.
+    put.push({ key: snapshotKey(documents, after), value: agreed, ttlMs: null });
+  }
   if (before.value !== null) return { expect: [before], put };
   const entry = { score: nowMs, member: after.data.key_id };
   const index = [{ key: documents.key('peers'), ...entry }];

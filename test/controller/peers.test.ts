@@ -297,6 +297,22 @@ test('a change that does not meet the rule, or does not follow the last one, is 
   await refuse('peer-unknown', [single], SIX_FOURS, own, consensus);
 });
 
+test('a log of long texts makes neither the peer nor the list of peers long', async (t) => {
+  const bed = await privateController(t, store());
+  const { owners, mixnetId, consensus } = await found(bed, 1);
+  let last = { consensus, textHash: mixnetId };
+  for (let n = 0; n < 6; n++) {
+    const log = { previous: last.textHash, note: 'x'.repeat(500_000) };
+    last = await change(owners, mixnetId, { log }, last.consensus);
+  }
+  const { redis, prefix } = bed.store;
+  t.true((await redis.hstrlen(`${prefix}:api:peer:${mixnetId}`, 'j')) < 5_000);
+  t.is((await (owners[0] as Party).listPeers()).length, 1);
+  const nodes = nodesJson.parse(await (owners[0] as Party).getNodes(mixnetId));
+  t.is(nodes.log.length, 6);
+  t.is(nodes.log.at(-1)?.consensus, last.consensus);
+});
+
 test('a change is applied once, and a repeat gets the first answer', async (t) => {
   const bed = await privateController(t, store());
   const { owners, mixnetId, consensus } = await found(bed, 2);
