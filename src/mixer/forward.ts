@@ -15,9 +15,17 @@ import type { StorageKeys } from '../redis/sealing.ts';
 import type { Counters } from './counters.ts';
 import { Departures } from './departures.ts';
 import type { DirectorySource } from './directory-source.ts';
+import { Links } from './links.ts';
+import { TICKS_OWNER } from './ticks.ts';
 
 /** With these the next hop has said that it will never take this packet: its key is gone. */
 const FINAL: readonly ErrorCode[] = ['endpoint-closed', 'endpoint-unknown'];
+/**
+ * Own packets that wait for one next hop that does not take them: 8 MB. At 2 ticks a second and three
+ * mixes, one of them down, that is six minutes; without a limit cover would fill 800 MB in ten hours,
+ * and in three where the network is away, and then mail would have no room.
+ */
+const OWN_WAITING_MAX = 256;
 
 export interface ForwarderOptions {
   readonly primitives: Primitives;
@@ -38,10 +46,14 @@ export class Forwarder {
   readonly #startedMs: number;
   /** Records that were overdue when this node started, and have their fresh delay. */
   readonly #redrawn = new Set<string>();
+  readonly #links: Links;
+  /** Own packets that are due and not yet taken, by the address of their next hop. */
+  readonly #ownWaiting = new Map<string, Set<string>>();
 
   constructor(options: ForwarderOptions) {
     this.#options = options;
     this.#departures = new Departures(options.primitives.random);
+    this.#links = new Links(options.primitives.random);
     this.#startedMs = options.now();
   }
 
@@ -54,14 +66,32 @@ export class Forwarder {
       return record === null ? undefined : { againAtMs: now() + 1000 };
     const again = this.#freshDelay(record, held);
     if (again !== null) return { againAtMs: again };
-    const dropReason = await this.#post(record, held);
+    this.#note(record, 'waits');
+    const outcome = await this.#post(record, held);
+    if (outcome !== null && typeof outcome === 'object') return outcome;
     // What the record was for is done either way: the tag stays, and nothing else is kept.
     await records.remove(record.recordId);
     this.#redrawn.delete(record.recordId);
-    if (dropReason === null) return undefined;
-    counters.count(dropReason);
-    log.warn({ event: 'forward-dropped', reason: dropReason }, 'A packet cannot be passed on');
+    this.#note(record, 'left');
+    if (outcome === null) return undefined;
+    counters.count(outcome);
+    log.warn({ event: 'forward-dropped', reason: outcome }, 'A packet cannot be passed on');
     return undefined;
+  }
+
+  /** Whether so many of this node's own packets wait for a next hop that no more shall join them. */
+  isBackedUp(address: Uint8Array): boolean {
+    return (this.#ownWaiting.get(toHex(address))?.size ?? 0) >= OWN_WAITING_MAX;
+  }
+
+  #note({ endpointId, next, recordId }: ForwardRecord, what: 'waits' | 'left'): void {
+    if (endpointId !== TICKS_OWNER) return;
+    const hop = toHex(next);
+    const waiting = this.#ownWaiting.get(hop) ?? new Set();
+    if (what === 'waits') waiting.add(recordId);
+    else waiting.delete(recordId);
+    if (waiting.size > 0) this.#ownWaiting.set(hop, waiting);
+    else this.#ownWaiting.delete(hop);
   }
 
   /** When to come again, where the packet was overdue as this node started; null where it may go. */
@@ -76,15 +106,22 @@ export class Forwarder {
     });
   }
 
-  /** Null once the next hop has the packet; a reason where it never will. */
-  async #post(record: ForwardRecord, held: Directory): Promise<string | null> {
+  /** Null once the next hop has the packet, a reason where it never will; else when to try. */
+  async #post(
+    record: ForwardRecord,
+    held: Directory,
+  ): Promise<{ readonly againAtMs: number } | string | null> {
     const { now, clientFor } = this.#options;
     if (now() > record.dueMs + held.traffic.expiryMs) return 'forward-expired';
     const hop = await this.#nextHop(record.next, held);
     if (hop === null) return 'unknown-next-hop';
-    await this.#departures.turn();
+    const { controllerUrl } = hop.node;
+    const again = this.#links.enter(controllerUrl, now());
+    if (again !== null) return again;
+    let outcome: 'answered' | 'failed' = 'answered';
     try {
-      await clientFor(hop.node.controllerUrl).postMessage({
+      await this.#departures.turn();
+      await clientFor(controllerUrl).postMessage({
         endpointId: hop.endpointId,
         recipient: hop.node.peerId,
         text: toBase64url(record.packet),
@@ -93,8 +130,11 @@ export class Forwarder {
       return null;
     } catch (thrown) {
       const error = asPanoramixError(thrown);
+      if (error.code === 'controller-unreachable') outcome = 'failed';
       if (FINAL.includes(error.code)) return error.code;
       throw error;
+    } finally {
+      this.#links.leave(controllerUrl, now(), outcome);
     }
   }
 

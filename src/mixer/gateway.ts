@@ -59,6 +59,8 @@ export interface GatewayHost {
   readonly options: NodeParts;
   readonly records: Records;
   readonly mixing: JobQueue;
+  /** Whether a next hop takes nothing and enough of our own packets wait for it. */
+  readonly isBackedUp: (address: Uint8Array) => boolean;
   readonly counters: Counters;
   readonly now: () => number;
   /** By what packets are judged and built now; null while no directory holds. */
@@ -104,7 +106,9 @@ export class Gateway {
     });
     this.#outbound.onQueued = (exit) => void this.#ready.fill(exit).catch(() => undefined);
     const ready = this.#ready;
-    this.#ticker = new Ticker({ random, now, view, ready, records, mixing, counters, log });
+    const { isBackedUp } = host;
+    const parts = { random, now, view, ready, records, mixing, isBackedUp, counters, log };
+    this.#ticker = new Ticker(parts);
   }
 
   /** @throws PanoramixError `redis-unavailable` */

@@ -65,10 +65,10 @@ export class MixNode {
     const mixing = await openQueue(store, 'mixing');
     this.#mixing = mixing;
     this.#closing.push(async () => await mixing.close());
-    if (gateway !== undefined) {
-      this.#gateway = await Gateway.open(this.#host(mixing), gateway);
-    }
     const forwarder = this.#forwarder();
+    if (gateway !== undefined) {
+      this.#gateway = await Gateway.open(this.#host(mixing, forwarder), gateway);
+    }
     await this.#resume();
     await this.#gateway?.sweep();
     this.#sweepHourly();
@@ -105,11 +105,12 @@ export class MixNode {
     return await this.#gateway.accept(mail);
   }
 
-  #host(mixing: JobQueue) {
+  #host(mixing: JobQueue, forwarder: Forwarder) {
     return {
       options: this.#options,
       records: this.#records,
       mixing,
+      isBackedUp: (address: Uint8Array) => forwarder.isBackedUp(address),
       counters: this.counters,
       now: this.#now,
       currentView: () => this.#currentView(),

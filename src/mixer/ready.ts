@@ -20,6 +20,9 @@ const FRAGMENTS_READY = 4;
 /** A route must stay open for so long after its packet was built, or a new one is drawn. */
 const FRESH_MS = 60_000;
 
+/** Of a packet that is to be built again: by no snapshot is it fresh. */
+const NO_SNAPSHOT = '';
+
 type Packet = Extract<PreparedPacket, { kind: 'packet' }>;
 
 /** A packet ready to go. */
@@ -77,9 +80,11 @@ export class ReadyPackets {
     return oldest;
   }
 
-  /** Puts a packet back that could not be handed on. */
-  putBack(exit: string, ready: ReadyPacket): void {
-    if (ready.carried !== null) this.#shelf(exit).fragment.unshift(ready);
+  /** Puts a packet back that could not be handed on; for another route, `fill` builds it again. */
+  putBack(exit: string, ready: ReadyPacket, route: 'same-route' | 'other-route'): void {
+    if (ready.carried === null) return;
+    const snapshotHash = route === 'same-route' ? ready.snapshotHash : NO_SNAPSHOT;
+    this.#shelf(exit).fragment.unshift({ ...ready, snapshotHash });
   }
 
   /** Fills every gateway's shelf. */

@@ -29,6 +29,8 @@ export interface TickerOptions {
   readonly ready: ReadyPackets;
   readonly records: Pick<Records, 'put' | 'remove'>;
   readonly mixing: JobQueue;
+  /** Whether a first hop takes nothing and enough waits for it. */
+  readonly isBackedUp: (address: Uint8Array) => boolean;
   readonly counters: Counters;
   readonly log: Log;
 }
@@ -86,13 +88,21 @@ export class Ticker {
   }
 
   #tick({ directory }: MixView): void {
-    const { random, now, ready, counters } = this.#options;
+    const { random, now, ready, counters, isBackedUp } = this.#options;
     const choice = decideTick(random, directory, now(), (exit) => ready.isWaiting(exit));
     if (choice === null) return;
     const packet = ready.take(choice.exit, choice.take);
     // Not ready is a tick missed, whatever it would have taken: building now would delay it.
     if (packet === null) counters.count('tick-unready');
-    const sending = this.#send(choice.exit, packet).finally(() => this.#sending.delete(sending));
+    const isHeld = packet !== null && isBackedUp(packet.packet.first.endpoint.address);
+    if (isHeld) {
+      // Missed whatever it has taken, so that nobody learns which; a fragment goes another way.
+      counters.count('tick-held');
+      ready.putBack(choice.exit, packet, 'other-route');
+    }
+    const sending = this.#send(choice.exit, isHeld ? null : packet).finally(() =>
+      this.#sending.delete(sending),
+    );
     this.#sending.add(sending);
   }
 
@@ -131,7 +141,7 @@ export class Ticker {
       });
       await mixing.add(recordId, dueMs);
     } catch (thrown) {
-      this.#options.ready.putBack(exit, ready);
+      this.#options.ready.putBack(exit, ready, 'same-route');
       throw thrown;
     }
     counters.count(carried === null ? 'sent-cover' : 'sent-fragment');

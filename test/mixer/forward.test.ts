@@ -6,9 +6,12 @@ import { PanoramixError, type ErrorCode } from '../../src/errors.ts';
 import { silentLog } from '../../src/log.ts';
 import { Counters } from '../../src/mixer/counters.ts';
 import { Forwarder } from '../../src/mixer/forward.ts';
-import { Records } from '../../src/redis/records.ts';
+import { TICKS_OWNER } from '../../src/mixer/ticks.ts';
+import { openQueue, openWorker } from '../../src/redis/queues.ts';
+import { Records, type ForwardRecord } from '../../src/redis/records.ts';
 import { sharedStore } from '../controller/private-controller.ts';
 import { madeDirectory, madeNode, NOW_MS } from '../mixnet/made-directory.ts';
+import { until } from '../redis/private-redis.ts';
 
 const store = sharedStore(test);
 const directory = madeDirectory([madeNode(1), madeNode(2)]);
@@ -19,8 +22,11 @@ const storageKeys = (): Uint8Array => storageKey;
 
 type Posted = Parameters<ControllerClient['postMessage']>[0];
 
-/** A forwarder that has just started, and a next hop that takes a packet or refuses it. */
-function create(refusal: { code: ErrorCode | null } = { code: null }) {
+/** A forwarder that has just started, and next hops that take a packet, refuse it or never answer. */
+function create(
+  refusal: { code: ErrorCode | null } = { code: null },
+  hanging = { url: '', until: Promise.resolve() },
+) {
   const records = new Records(store(), { primitives: native, storageKeys });
   const posted: (Posted & { url: string })[] = [];
   const counters = new Counters();
@@ -36,6 +42,7 @@ function create(refusal: { code: ErrorCode | null } = { code: null }) {
     },
     clientFor: (url) => ({
       postMessage: async (message) => {
+        if (url === hanging.url) await hanging.until;
         if (refusal.code !== null) throw new PanoramixError(refusal.code, 'a test');
         posted.push({ ...message, url });
         await Promise.resolve();
@@ -47,12 +54,13 @@ function create(refusal: { code: ErrorCode | null } = { code: null }) {
   });
   const work = async (recordId: string) =>
     await forwarder.work({ id: recordId, dueMs: NOW_MS, failures: 0 });
-  const put = async (over: { dueMs?: number; next?: Uint8Array } = {}): Promise<string> => {
+  type Over = Partial<Pick<ForwardRecord, 'dueMs' | 'next' | 'endpointId'>>;
+  const put = async (over: Over = {}): Promise<string> => {
     const recordId = toHex(native.random(16));
     await records.put({ recordId, endpointId: 'e', next, dueMs: NOW_MS, packet, ...over });
     return recordId;
   };
-  return { records, posted, counters, clock, work, put };
+  return { forwarder, records, posted, counters, clock, work, put };
 }
 
 async function isGone(t: ExecutionContext, records: Records, recordId: string): Promise<void> {
@@ -74,11 +82,14 @@ test('a packet is posted to the next hop as it is, and its record goes', async (
 
 test('a packet that was taken without our hearing it is posted with the same serial', async (t) => {
   const refusal: { code: ErrorCode | null } = { code: 'controller-unreachable' };
-  const { posted, work, put, records } = create(refusal);
+  const { posted, work, put, records, clock } = create(refusal);
   const recordId = await put();
   await t.throwsAsync(work(recordId), { instanceOf: PanoramixError });
   t.truthy(await records.load(recordId));
   refusal.code = null;
+  const again = await work(recordId);
+  t.true((again?.againAtMs ?? 0) > NOW_MS, 'the link pauses');
+  clock.nowMs = again?.againAtMs ?? 0;
   const copy = await records.load(recordId);
   await work(recordId);
   await records.put(copy as never);
@@ -140,4 +151,42 @@ test('a job whose record is settled does nothing', async (t) => {
   const { work, posted } = create();
   t.is(await work('00'.repeat(16)), undefined);
   t.is(posted.length, 0);
+});
+
+test('packets to a next hop that hung held up those to all others', async (t) => {
+  const hung = madeNode(1);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const { work, put, posted } = create({ code: null }, { url: hung.controllerUrl, until: promise });
+  const queue = await openQueue(store(), 'mixing');
+  const address = hung.endpoints[0]?.address ?? next;
+  const ids = await Promise.all(
+    Array.from({ length: 80 }, async () => await put({ next: address })),
+  );
+  await queue.addMany(ids.map((id) => ({ id })));
+  await queue.add(await put());
+  const worker = await openWorker(store(), 'mixing', async ({ id }) => await work(id));
+  await until(() => posted.length === 1, 5_000);
+  t.is(posted[0]?.url, directory.nodes[1]?.controllerUrl);
+  resolve();
+  await worker.close();
+});
+
+test('cover for a next hop that takes nothing filled the storage', async (t) => {
+  const refusal: { code: ErrorCode | null } = { code: 'endpoint-full' };
+  const { forwarder, work, put } = create(refusal);
+  const ids: string[] = [];
+  for (let i = 0; i < 257; i++) {
+    t.false(forwarder.isBackedUp(next));
+    // One of somebody else's is not ours to limit.
+    const id = await put({ endpointId: i === 99 ? 'e' : TICKS_OWNER });
+    await t.throwsAsync(work(id));
+    // Tried again it is the same packet.
+    if (i === 100) await t.throwsAsync(work(id));
+    ids.push(id);
+  }
+  t.true(forwarder.isBackedUp(next));
+  t.false(forwarder.isBackedUp(new Uint8Array(16).fill(1)));
+  refusal.code = null;
+  await work(ids[0] ?? '');
+  t.false(forwarder.isBackedUp(next));
 });

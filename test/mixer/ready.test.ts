@@ -62,3 +62,19 @@ test('a fragment whose bytes could not be read, as Redis went away, was held unt
   await ready.close();
   t.like(await queueStats(store(), 'outbound-away'), { waiting: 1, active: 0 });
 });
+
+test('a fragment whose first hop takes nothing held up those behind it: it goes another way', async (t) => {
+  const { queue, ready } = await create('backed-up', () => fragment);
+  await queue.add('one');
+  await ready.fill(EXIT);
+  const before = ready.take(EXIT, 'fragment');
+  if (before === null) throw new Error('nothing is ready');
+  ready.putBack(EXIT, before, 'other-route');
+  t.false(ready.isWaiting(EXIT));
+  await ready.fill(EXIT);
+  const after = ready.take(EXIT, 'fragment');
+  t.is(after?.carried, before.carried);
+  t.notDeepEqual(after?.packet.packet, before.packet.packet);
+  ready.putBack(EXIT, before, 'same-route');
+  t.is(ready.take(EXIT, 'fragment')?.packet.packet, before.packet.packet);
+});
