@@ -33,7 +33,7 @@ export interface Meeting {
 /**
  * Looks at a negotiation.
  * @throws PanoramixError `negotiation-unknown` where the controller does not know it (any more),
- *   `answer-malformed` where it shows a consensus that does not convince
+ *   `answer-malformed` where it shows another negotiation, or a consensus that does not convince
  */
 export async function readMeeting(
   client: ControllerClient,
@@ -46,6 +46,10 @@ export async function readMeeting(
       'negotiation-unknown',
       `${client.url} knows no such negotiation: it has expired, or it is another controller's`,
     );
+  }
+  // A true record of something else is what a hostile controller would show.
+  if (negotiation.id !== negotiationId) {
+    throw new PanoramixError('answer-malformed', `${client.url} shows another negotiation`);
   }
   const contributions = await listIfAllowed(client, negotiationId, negotiation.status === 'DONE');
   const statements = contributions
