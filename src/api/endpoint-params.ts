@@ -31,7 +31,7 @@ export function encodeEndpointParams(params: EndpointParams): string {
 export function decodeEndpointParams(text: string): EndpointParams | null {
   const parsed = parseStrict(text);
   const params = shape.safeParse(parsed.ok ? parsed.value : null);
-  if (!params.success) return null;
+  if (!params.success || canonicalText(params.data) !== text) return null;
   const publicKey = fromHex(params.data.public);
   if (publicKey?.length !== (params.data.group === 'X25519' ? 32 : 29)) return null;
   return { group: params.data.group, publicKey, strategy: params.data.strategy };

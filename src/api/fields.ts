@@ -22,8 +22,14 @@ export const signature = z.string().regex(/^[A-Za-z0-9_-]{86}$/);
 /** RFC 3339 in UTC, such as `2026-01-31T12:00:00.000Z`. */
 export const timestamp = z.iso.datetime().max(32);
 
-/** Names and descriptions that people read. */
-export const title = z.string().max(256);
+/**
+ * Names and descriptions that people read, in terminals and logs: no control characters, and none that
+ * turn the direction of writing, or a stranger's name could say something else than it is.
+ */
+export const title = z
+  .string()
+  .max(256)
+  .regex(/^[^\p{Cc}\u2028-\u202e\u2066-\u2069]*$/u);
 
 /** Where a repeated value would say something twice. */
 export function isSortedSet(list: readonly string[]): boolean {

@@ -1,6 +1,7 @@
 import test from 'ava';
 import { canonicalText } from '../../src/api/canonical.ts';
 import { decodeEndpointParams, encodeEndpointParams } from '../../src/api/endpoint-params.ts';
+import { title } from '../../src/api/fields.ts';
 import { emptyInboxHash, messageHash, runningInboxHash } from '../../src/api/message.ts';
 import { combinedPeer, parseFounding, peerUpdate, signaturesNeeded } from '../../src/api/peer.ts';
 import { problemOf, reasonOf } from '../../src/api/problem.ts';
@@ -62,6 +63,21 @@ test('endpoint_params are read as they were written, and anything else is null',
   t.deepEqual(decodeEndpointParams(text), params);
   for (const other of ['', '{}', 'x', text.replace('X25519', 'P-224'), text.replace('09', '0g')]) {
     t.is(decodeEndpointParams(other), null);
+  }
+});
+
+test('endpoint_params have one spelling: an entry would not be found again by another', (t) => {
+  const publicKey = new Uint8Array(32).fill(9);
+  const text = encodeEndpointParams({ group: 'X25519', publicKey, strategy: 'continuous' });
+  t.not(decodeEndpointParams(text), null);
+  t.is(decodeEndpointParams(` ${text}`), null);
+  t.is(decodeEndpointParams(text.replace('"continuous"', '"\\u0063ontinuous"')), null);
+});
+
+test('a name that people read holds nothing that moves the cursor of a terminal', (t) => {
+  for (const name of ['Grün & Söhne', 'a'.repeat(256)]) t.is(title.parse(name), name);
+  for (const name of ['a\u001b[2Kb', 'a\nb', 'a\u009bb', 'a\u202eb', 'a'.repeat(257)]) {
+    t.false(title.safeParse(name).success);
   }
 });
 
