@@ -3,6 +3,7 @@
  * texts that peers have signed; it never sees a key, and nobody has to believe it.
  */
 import { createServer, type Server } from 'node:http';
+import type { Socket } from 'node:net';
 import { Router } from '@koa/router';
 import Koa from 'koa';
 import { catalogUrlOf } from '../src/api/signed.ts';
@@ -33,6 +34,11 @@ const KEEP_ALIVE_MS = 75_000;
 const IDLE_MS_MAX = 60_000;
 /** 500 nodes with a few connections each, and clients. */
 const CONNECTIONS_MAX = 4096;
+/**
+ * Requests of one connection under way at once. Clients of ours wait for each answer; somebody who sends
+ * thousands in one packet (pipelining) would have them all worked on, and their answers kept, at once.
+ */
+const PIPELINED_MAX = 4;
 /** On closing: how long answers under way may take. */
 const CLOSE_MS_MAX = 2_000;
 
@@ -51,7 +57,7 @@ export function createController(options: ControllerOptions): Controller {
   const context = contextOf(options);
   const closing = new AbortController();
   const app = createApp(context, closing.signal);
-  const callback = app.callback();
+  const callback = withoutPipelining(app.callback());
   const servers = new Set<Server>();
   return {
     callback,
@@ -137,6 +143,18 @@ function createApp(context: ControllerContext, closing: AbortSignal): Koa {
     );
   }
   return app;
+}
+
+function withoutPipelining(callback: Controller['callback']): Controller['callback'] {
+  const underWay = new WeakMap<Socket, number>();
+  return async (request, response) => {
+    const { socket } = request;
+    const count = (underWay.get(socket) ?? 0) + 1;
+    underWay.set(socket, count);
+    response.once('close', () => underWay.set(socket, (underWay.get(socket) ?? 1) - 1));
+    if (count <= PIPELINED_MAX) await callback(request, response);
+    else socket.destroy();
+  };
 }
 
 async function closeServer(server: Server): Promise<void> {

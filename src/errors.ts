@@ -65,6 +65,7 @@ export const ERRORS = {
   'path-unknown': refusal(404, 'No such path'),
   'method-refused': refusal(405, 'Method not allowed here'),
   'body-too-large': refusal(413, 'Request is too large'),
+  'requests-too-many': refusal(503, 'Too many requests at once', true),
   'json-malformed': refusal(400, 'Not JSON that can be signed'),
   'request-malformed': refusal(400, 'Request has not the right shape'),
   'query-malformed': refusal(400, 'Query has not the right shape'),

@@ -51,8 +51,7 @@ export function endpointRoutes(context: ControllerContext, boxes: Boxes): Router
 
   router.get('/endpoints', async (ctx) => {
     const query = queryOf(ctx);
-    const view = (endpoint: Endpoint): EndpointData => endpointView(endpoint, null);
-    await answerList(ctx, filtered(readEndpoints(documents), view, query));
+    await answerList(ctx, filtered(readEndpoints(documents), publicView, query));
   });
 
   router.get(ONE, async (ctx) => {
@@ -66,6 +65,10 @@ export function endpointRoutes(context: ControllerContext, boxes: Boxes): Router
   });
 
   return router;
+}
+
+function publicView(endpoint: Endpoint): EndpointData {
+  return endpointView(endpoint, null);
 }
 
 async function applyStatus(

@@ -20,8 +20,12 @@ import type { Endpoint, Inbox } from '../endpoints/rules.ts';
 const REMEMBERED = 32_768;
 /** Messages released in one script: Redis does nothing else meanwhile. */
 const RELEASE_STEP = 512;
+/** Hashes in one go: this process does nothing else meanwhile. */
+const HASH_STEP = 1024;
+/** Messages read at once: as many of the largest are 4 MB. */
+const READ_STEP = 32;
 /** Bytes of an answer, about: a page of large messages is cut short, never empty. */
-const PAGE_BYTES_MAX = 16 * 1024 * 1024;
+const PAGE_BYTES_MAX = 8 * 1024 * 1024;
 
 const POST = createScript(
   'post a message',
@@ -98,28 +102,40 @@ export class MessageStore {
 
   /** Messages of a box above an id, lowest first; fewer than `limit` where they are large. */
   async list(endpointId: string, box: Box, after: number, limit: number): Promise<MessageData[]> {
+    const page: MessageData[] = [];
+    let bytes = 0;
+    for (let from = after; page.length < limit;) {
+      const count = Math.min(READ_STEP, limit - page.length);
+      const found = await this.#read(endpointId, box, from, count);
+      for (const message of found) {
+        bytes += message.text.length;
+        if (bytes > PAGE_BYTES_MAX) return page;
+        page.push(message);
+        from = message.id;
+      }
+      if (found.length < count) break;
+    }
+    return page;
+  }
+
+  async #read(endpointId: string, box: Box, after: number, count: number): Promise<MessageData[]> {
     const entries = await guarded('list messages', () =>
       this.#documents.redis.xrange(
         this.#box(endpointId, box),
         `${after + 1}-0`,
         '+',
         'COUNT',
-        limit,
+        count,
       ),
     );
-    const page: MessageData[] = [];
-    let bytes = 0;
-    for (const [streamId, pairs] of entries) {
+    return entries.map(([streamId, pairs]) => {
       const fields: Record<string, string> = {};
       for (let i = 0; i + 1 < pairs.length; i += 2) fields[pairs[i] ?? ''] = pairs[i + 1] ?? '';
       const { sender = '', recipient = '', serial = '', hash = '', text = '' } = fields;
-      bytes += text.length;
-      if (bytes > PAGE_BYTES_MAX && page.length > 0) break;
       const id = Number(streamId.split('-')[0]);
       const common = { endpoint_id: endpointId, box, id };
-      page.push({ ...common, sender, recipient, text, serial, message_hash: hash });
-    }
-    return page;
+      return { ...common, sender, recipient, text, serial, message_hash: hash };
+    });
   }
 
   /** How far an INBOX is. */
@@ -136,8 +152,13 @@ export class MessageStore {
 
   /** Everything that an INBOX has taken, as its closing names it. */
   async inbox(endpointId: string, position: Position): Promise<Inbox> {
-    const hashes = await this.#hashes(endpointId, position.released, position.last);
-    const inboxHash = runningInboxHash(this.#primitives, position.hash, hashes);
+    let inboxHash = position.hash;
+    // In steps, since a full backlog takes a third of a second to hash.
+    for (let at = position.released; at < position.last; at += HASH_STEP) {
+      const to = Math.min(position.last, at + HASH_STEP);
+      const hashes = await this.#hashes(endpointId, at, to);
+      inboxHash = runningInboxHash(this.#primitives, inboxHash, hashes);
+    }
     return { inboxHash, lastMessageId: position.last };
   }
 

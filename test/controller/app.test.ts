@@ -214,6 +214,43 @@ test('what breaks off, stalls or is no HTTP ends its own connection only', async
   stalled.destroy();
 });
 
+test('who sends many requests at once on one connection loses it', async (t) => {
+  const bed = await privateController(t, store());
+  const { port, hostname } = new URL(bed.url);
+  const socket = connect(Number(port), hostname);
+  let answers = '';
+  socket.on('data', (part) => (answers += String(part)));
+  socket.on('error', () => undefined);
+  const closed = new Promise((resolve) => void socket.once('close', resolve));
+  socket.write('GET /panoramix/peers HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(1000));
+  await closed;
+  t.true(answers.split('HTTP/1.1 200').length <= 5);
+  t.is((await bed.fetch('/health')).status, 200);
+});
+
+test('a thousand slow senders of long bodies do not fill the memory', async (t) => {
+  const bed = await privateController(t, store());
+  const { port, hostname } = new URL(bed.url);
+  const part = Buffer.alloc(1_900_000, ' ');
+  const head =
+    'POST /panoramix/contributions HTTP/1.1\r\nHost: x\r\nContent-Length: 2000000\r\n\r\n';
+  const answers: string[] = [];
+  const sockets = Array.from({ length: 80 }, () => {
+    const socket = connect(Number(port), hostname);
+    socket.on('data', (bytes) => answers.push(String(bytes)));
+    socket.on('error', () => undefined);
+    socket.write(head);
+    socket.write(part);
+    return socket;
+  });
+  while (answers.length === 0) await delay(20);
+  t.regex(answers[0] ?? '', /requests-too-many/);
+  t.regex(answers[0] ?? '', /Retry-After/i);
+  for (const socket of sockets) socket.destroy();
+  await delay(100);
+  t.is((await bed.fetch('/panoramix/contributions', { method: 'POST' })).status, 400);
+});
+
 test('closing ends long polls at once, with an answer', async (t) => {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}/`;
