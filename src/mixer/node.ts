@@ -10,6 +10,7 @@ import type { Directory } from '../mixnet/directory.ts';
 import { geometryOf } from '../mixnet/geometry.ts';
 import type { MixView } from '../mixnet/mix.ts';
 import { Journal, type CommitEntry } from '../redis/journal.ts';
+import { requireStorageKey } from '../redis/key-check.ts';
 import { openQueue, openWorker, type JobQueue } from '../redis/queues.ts';
 import { Records } from '../redis/records.ts';
 import { createSphinx } from '../sphinx/index.ts';
@@ -59,9 +60,10 @@ export class MixNode {
     });
   }
 
-  /** @throws PanoramixError `redis-unavailable` */
+  /** @throws PanoramixError `redis-unavailable`; `config-invalid` where the storage key is another */
   async start(): Promise<void> {
-    const { store, gateway } = this.#options;
+    const { store, primitives, storageKey, gateway } = this.#options;
+    await requireStorageKey(store, primitives, storageKey);
     const mixing = await openQueue(store, 'mixing');
     this.#mixing = mixing;
     this.#closing.push(async () => await mixing.close());
