@@ -11,6 +11,7 @@ import { PanoramixError } from '../errors.ts';
 import { createLog, type Log } from '../log.ts';
 import { MixnetStateFile } from '../mixer/mixnet-state.ts';
 import { openStore } from '../redis/embedded.ts';
+import { lockDataDir } from './only-one.ts';
 import { runProgram, type Running } from './program.ts';
 
 /** The state file is looked at this often at most. */
@@ -34,6 +35,7 @@ async function startController(config: Config, log: Log): Promise<Running> {
     catalog_url: catalogUrl,
     mixnet_file: mixnetFile,
   } = section(config, 'controller');
+  lockDataDir(config.data_dir, 'controller');
   if (!isLoopback(listen.host) && catalogUrl.startsWith('http:')) {
     log.warn(
       { host: listen.host },

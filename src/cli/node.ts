@@ -19,6 +19,7 @@ import { MixnetStateFile } from '../mixer/mixnet-state.ts';
 import { MixNode, type MixNodeOptions } from '../mixer/node.ts';
 import { openStore, type Store } from '../redis/embedded.ts';
 import { openFilters, type Filters } from './filters.ts';
+import { lockDataDir } from './only-one.ts';
 import { runProgram, type Running } from './program.ts';
 
 /** A key's endpoint outlives every snapshot that names it; rotation will open shorter ones. */
@@ -75,6 +76,7 @@ async function bringUp(
   undo: (() => Promise<void> | void)[],
 ): Promise<void> {
   const settings = section(config, 'node');
+  lockDataDir(config.data_dir, 'node');
   const identity = readOrCreateIdentity(config.data_dir, native);
   const state = new MixnetStateFile(settings.mixnet_file);
   const { mixnet_id: mixnetId, catalog_url: catalogUrl } = state.read() ?? {};

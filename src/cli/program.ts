@@ -36,7 +36,13 @@ export async function runProgram(log: Log, start: () => Promise<Running>): Promi
   });
   let running: Running;
   try {
-    running = await start();
+    // A start may wait for others as long as it takes, such as for the node's controller.
+    const first = await Promise.race([start(), signalled]);
+    if (typeof first === 'string') {
+      log.info({ signal: first }, 'stopped before it ran');
+      process.exit(EXIT.done);
+    }
+    running = first;
   } catch (thrown) {
     const error = asPanoramixError(thrown);
     log.error({ reason: error.code }, error.message);
