@@ -1,12 +1,14 @@
 /** A directory that has expired: mail waits, the operator reads why, and nobody's help is needed after. */
+import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { fromUtf8 } from '../../src/bytes.ts';
-import { readStatus } from '../../src/cli/status.ts';
+import { readStatus, type Status } from '../../src/cli/status.ts';
 import { readConfig } from '../../src/config.ts';
 import { startRealMixnet, until, type RealMixnet } from './real-mixnet.ts';
 
-const LIFETIME_MS = 15_000;
+const LIFETIME_MS = 30_000;
 const PATIENCE_MS = 90_000;
 
 let real: RealMixnet;
@@ -17,6 +19,27 @@ test.before(async () => {
 
 test.after.always(async () => {
   await real?.stop();
+});
+
+test.serial('status says of each program how it is, as text and as JSON', async (t) => {
+  const { nodeConfig, controllerConfig } = real.mixnet.gateway('alpha');
+  const node = await status('--config', nodeConfig, '--json');
+  const { queues, directory, storage, ok } = JSON.parse(node.output) as Status;
+  t.true(ok);
+  t.is(node.code, 0);
+  t.like(storage, { state: 'up', pressure: 'open' });
+  t.like(directory, { state: 'valid', nodes: 5 });
+  for (const name of ['mail', 'mixing', 'delivery']) t.like(queues[name], { failed: 0 });
+  t.regex((await status('--config', nodeConfig)).output, /^alpha: well\n[^]*mixing .*\d/);
+  const controller = await status('--config', controllerConfig, '--json');
+  t.like(JSON.parse(controller.output), { ok: true, directory: null });
+
+  const mix = real.mixnet.nodes[0];
+  await mix?.stop();
+  const stopped = await status('--config', real.mixnet.peers[0]?.nodeConfig ?? '', '--json');
+  t.like(JSON.parse(stopped.output), { ok: false, storage: { state: 'down' } });
+  t.is(stopped.code, 1);
+  mix?.start();
 });
 
 test.serial(
@@ -49,3 +72,12 @@ test.serial(
     t.deepEqual(real.passed(), []);
   },
 );
+
+function status(...flags: readonly string[]): Promise<{ code: number; output: string }> {
+  const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+  return new Promise((resolve) => {
+    execFile(process.execPath, [main, 'status', ...flags], (error, stdout, stderr) =>
+      resolve({ code: error ? Number(error.code) : 0, output: stdout || stderr }),
+    );
+  });
+}
