@@ -12,6 +12,7 @@ import { signText, verifyText } from '../api/signed.ts';
 import type { Identity } from '../crypto/keys.ts';
 import { LABELS, type Primitives } from '../crypto/primitives.ts';
 import { refuseParams, refusePath, type SphinxParams } from '../sphinx/packet.ts';
+import { refuseGeometry } from './geometry.ts';
 
 /** Nodes and owners that one directory may hold: what one controller answers in one page. */
 export const NODES_MAX = 256;
@@ -136,14 +137,18 @@ export function sphinxParamsOf(params: PacketParams): SphinxParams {
 }
 
 /**
- * Why packets of these parameters cannot carry the agreed path, as a sentence with the sum, or null.
+ * Why packets of these parameters cannot carry the agreed path, or have no room for mail, as a sentence
+ * with the sum, or null.
  * The path is the mixes and the exit and, back in a reply block, the mixes and the entry (design §6).
  */
 export function refuseTerms(params: PacketParams, mixesPerRoute: number): string | null {
   const sphinx = sphinxParamsOf(params);
   const hops = mixesPerRoute + 1;
   return (
-    refuseParams(sphinx) ?? refusePath(sphinx, hops, 'forward') ?? refusePath(sphinx, hops, 'reply')
+    refuseParams(sphinx) ??
+    refusePath(sphinx, hops, 'forward') ??
+    refusePath(sphinx, hops, 'reply') ??
+    refuseGeometry(sphinx)
   );
 }
 

@@ -3,7 +3,10 @@
  * what is left for bytes of mail. Room for mark and reply block is kept from the start, so that a
  * packet's capacity never changes; README.md has the table.
  */
+import { ADDRESS_BYTES } from '../crypto/keys.ts';
 import type { Sphinx } from '../sphinx/index.ts';
+import { HEADER_LEN_BESIDE_BETA, SECURITY_BYTES, type SphinxParams } from '../sphinx/packet.ts';
+import { messageBytesMax } from '../sphinx/payload.ts';
 
 /** Version 1, message id 16, index 4, total 4, expiry 6, length 4. */
 export const FRAME_BYTES = 1 + 16 + 4 + 4 + 6 + 4;
@@ -23,18 +26,35 @@ export interface Geometry {
 
 /**
  * The room inside the packets of a mixnet.
- * @throws RangeError, with the sum, where nothing is left for mail: such parameters are refused
- *   when they are set
+ * @throws RangeError, with the sum, where nothing is left for mail: `refuseGeometry` says so beforehand
  */
 export function geometryOf(sphinx: Sphinx): Geometry {
-  const messageBytes = sphinx.messageBytesMax(DEST_BYTES_MAX);
-  const replyBlockBytes = sphinx.surbBytes;
+  const geometry = sumOf(sphinx.params);
+  const refusal = refuseGeometry(sphinx.params);
+  if (refusal !== null) throw new RangeError(refusal);
+  return geometry;
+}
+
+/** Why packets of these parameters have no room for mail, as a sentence with the sum, or null. */
+export function refuseGeometry(params: SphinxParams): string | null {
+  const { messageBytes, replyBlockBytes, fragmentBytes } = sumOf(params);
+  if (fragmentBytes >= 1) return null;
+  return (
+    `BODY_LEN ${params.bodyLen} leaves ${messageBytes} bytes for a message, ` +
+    `too few for frame ${FRAME_BYTES} + mark ${MARK_BYTES} + reply block ${replyBlockBytes}`
+  );
+}
+
+function sumOf(params: SphinxParams): Geometry {
+  const messageBytes = messageBytesMax(params.bodyLen, DEST_BYTES_MAX);
+  const replyBlockBytes = surbBytesOf(params);
   const fragmentBytes = messageBytes - FRAME_BYTES - MARK_BYTES - replyBlockBytes;
-  if (fragmentBytes < 1) {
-    throw new RangeError(
-      `BODY_LEN ${sphinx.params.bodyLen} leaves ${messageBytes} bytes for a message, ` +
-        `too few for frame ${FRAME_BYTES} + mark ${MARK_BYTES} + reply block ${replyBlockBytes}`,
-    );
-  }
   return { messageBytes, replyBlockBytes, fragmentBytes };
+}
+
+/** As `Sphinx.surbBytes`: address, alpha (a point or 1 + 28), beta, gamma, ktilde. */
+function surbBytesOf({ group, headerLen }: SphinxParams): number {
+  const alphaBytes = group === 'X25519' ? 32 : 1 + 28;
+  const betaBytes = headerLen - HEADER_LEN_BESIDE_BETA;
+  return ADDRESS_BYTES + alphaBytes + betaBytes + SECURITY_BYTES + SECURITY_BYTES;
 }
