@@ -22,6 +22,7 @@ import { pressure } from './middleware/pressure.ts';
 import { problems } from './middleware/problems.ts';
 import { negotiationRoutes } from './negotiations/routes.ts';
 import { nodesRedirect, peerRoutes } from './peers/routes.ts';
+import { StrangersRoom } from './strangers.ts';
 
 export type { ControllerOptions, ControllerStore, KnownNodes } from './context.ts';
 
@@ -101,6 +102,7 @@ function contextOf(options: ControllerOptions): ControllerContext {
     catalogUrl: catalogUrlOf(options.catalogUrl),
     now: options.now ?? Date.now,
     nodes: options.nodes ?? { has: () => false },
+    strangers: new StrangersRoom(store.redis),
   };
 }
 

@@ -6,6 +6,7 @@ import type { Primitives } from '../src/crypto/primitives.ts';
 import { type ErrorCode, PanoramixError } from '../src/errors.ts';
 import type { Log } from '../src/log.ts';
 import type { Documents } from './documents.ts';
+import type { StrangersRoom } from './strangers.ts';
 
 /** The part of `src/redis` that the controller uses. */
 export interface ControllerStore {
@@ -43,6 +44,7 @@ export interface ControllerContext {
   readonly log: Log;
   readonly now: () => number;
   readonly nodes: KnownNodes;
+  readonly strangers: StrangersRoom;
 }
 
 /** A rule's answer: what shall be, or the reason why not. */

@@ -29,6 +29,10 @@ export async function signedRequest(
   if (info.resource !== resource || info.operation !== operation) {
     throw new PanoramixError('request-malformed', 'info names another operation');
   }
+  const isNew = operation === 'create' && !context.nodes.has(verified.request.signer);
+  if (isNew && !(await context.strangers.isLeft())) {
+    throw new PanoramixError('storage-pressure', 'strangers have used up their share');
+  }
   return verified.request;
 }
 
