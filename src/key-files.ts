@@ -2,19 +2,10 @@
  * Secrets on disk: written once with mode 0600, never overwritten, never printed, and refused when
  * anybody else could read them.
  */
-import {
-  closeSync,
-  fsyncSync,
-  linkSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  statSync,
-  unlinkSync,
-  writeSync,
-} from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { fromHex, toHex } from './bytes.ts';
+import { createDurably } from './durable-file.ts';
 import { PanoramixError } from './errors.ts';
 import { identityFromSecret, type Identity } from './crypto/keys.ts';
 import type { Primitives } from './crypto/primitives.ts';
@@ -32,15 +23,9 @@ export function readOrCreateSecret(
   path: string,
   random: (byteLength: number) => Uint8Array,
 ): Uint8Array {
-  createOnce(path, `${toHex(random(SECRET_BYTES))}\n`);
-  const mode = statSync(path).mode & 0o777;
-  if ((mode & 0o077) !== 0) {
-    throw new PanoramixError(
-      'config-invalid',
-      `${path} may be read by others (mode ${mode.toString(8)}): chmod 600 it, or replace the key if it was exposed`,
-    );
-  }
-  const secret = fromHex(readFileSync(path, 'latin1').trim());
+  // Drawn only where there is none: what is drawn stands on the disk for a moment, and stays there.
+  if (!existsSync(path)) createDurably(path, `${toHex(random(SECRET_BYTES))}\n`);
+  const secret = fromHex(readPrivate(path).trim());
   if (secret?.length !== SECRET_BYTES) {
     throw new PanoramixError('config-invalid', `${path} does not hold 64 hex digits`);
   }
@@ -55,22 +40,17 @@ export function readOrCreateIdentity(dataDir: string, primitives: Primitives): I
   );
 }
 
-/** Writes a whole new file under its name or, where the name exists, nothing at all. */
-function createOnce(path: string, text: string): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const draft = `${path}.${process.pid}.draft`;
-  const handle = openSync(draft, 'w', 0o600);
-  writeSync(handle, text);
-  fsyncSync(handle);
-  closeSync(handle);
-  try {
-    linkSync(draft, path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-  } finally {
-    unlinkSync(draft);
+/**
+ * The text of a file that holds secrets.
+ * @throws PanoramixError `config-invalid` where others may read it
+ */
+export function readPrivate(path: string): string {
+  const mode = statSync(path).mode & 0o777;
+  if ((mode & 0o077) !== 0) {
+    throw new PanoramixError(
+      'config-invalid',
+      `${path} may be read by others (mode ${mode.toString(8)}): chmod 600 it, or replace the key if it was exposed`,
+    );
   }
-  const folder = openSync(dirname(path), 'r');
-  fsyncSync(folder);
-  closeSync(folder);
+  return readFileSync(path, 'utf8');
 }

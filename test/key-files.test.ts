@@ -1,4 +1,12 @@
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
@@ -27,6 +35,15 @@ test('a secret that others may read is refused until it is closed again', (t) =>
   t.false(error?.message.includes(readFileSync(path, 'latin1').trim()));
   chmodSync(path, 0o600);
   t.notThrows(() => readOrCreateSecret(path, drawn(7)));
+});
+
+test('a secret that is there is read, and none is drawn that a crash could leave behind', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'keys-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, 'key');
+  readOrCreateSecret(path, drawn(7));
+  readOrCreateSecret(path, () => t.fail() as never);
+  t.deepEqual(readdirSync(folder), ['key']);
 });
 
 test('a truncated secret is refused, not replaced', (t) => {

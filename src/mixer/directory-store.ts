@@ -7,11 +7,11 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Primitives } from '../crypto/primitives.ts';
+import { readIfThere, replaceDurably } from '../durable-file.ts';
 import { asPanoramixError, PanoramixError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Directory } from '../mixnet/directory.ts';
 import { readNodes, timeReason, type DirectoryReason } from '../mixnet/verify-nodes.ts';
-import { readIfThere, replaceDurably } from './durable-file.ts';
 
 /** Where a nodes.json comes from; a ControllerClient is one. */
 export interface NodesSource {

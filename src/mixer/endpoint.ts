@@ -3,7 +3,7 @@
  * that shows the public one. The file is written first and once; an endpoint whose keys are lost would
  * take packets that nobody can open. (Rotation opens the next one beside it.)
  */
-import { readdirSync, statSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { encodeEndpointParams } from '../api/endpoint-params.ts';
@@ -13,8 +13,9 @@ import { fromHex, toHex } from '../bytes.ts';
 import type { ControllerClient } from '../client/controller.ts';
 import { createMixKey, mixKeyFromSecret, type Identity, type MixKey } from '../crypto/keys.ts';
 import type { GroupName, Primitives } from '../crypto/primitives.ts';
+import { createDurably } from '../durable-file.ts';
 import { PanoramixError } from '../errors.ts';
-import { createDurably, readIfThere } from './durable-file.ts';
+import { readPrivate } from '../key-files.ts';
 
 const STORAGE_KEY_BYTES = 32;
 const FOLDER = 'endpoints';
@@ -146,14 +147,7 @@ function readKeyFiles(options: EndpointOptions): KeyFile[] {
 }
 
 function readKeyFile(path: string): KeyFile {
-  const mode = statSync(path).mode & 0o777;
-  if ((mode & 0o077) !== 0) {
-    throw new PanoramixError(
-      'config-invalid',
-      `${path} may be read by others (mode ${mode.toString(8)}): chmod 600 it, or remove it if the keys were exposed`,
-    );
-  }
-  const parsed = keyFile.safeParse(parseOrNull(readIfThere(path) ?? ''));
+  const parsed = keyFile.safeParse(parseOrNull(readPrivate(path)));
   if (parsed.success) return parsed.data;
   throw new PanoramixError('config-invalid', `${path} is no key file of this version`);
 }

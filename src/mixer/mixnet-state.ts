@@ -4,8 +4,8 @@
  * at any point leads back to the same step. Holds invitation tokens, hence mode 0600.
  */
 import { z } from 'zod';
+import { readIfThere, replaceDurably } from '../durable-file.ts';
 import { PanoramixError } from '../errors.ts';
-import { readIfThere, replaceDurably } from './durable-file.ts';
 
 const state = z.strictObject({
   version: z.literal(1),

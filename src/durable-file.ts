@@ -1,5 +1,5 @@
 /**
- * Small files that must survive a kill -9 or a power cut: state, the last directory, endpoint keys.
+ * Small files that must survive a kill -9 or a power cut: secrets, state, the last directory.
  * A reader finds the old text or the new one, whole; once a call returns, the new one is on disk.
  */
 import {
@@ -11,7 +11,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
 
@@ -66,8 +66,12 @@ function writeDraft(path: string, text: string, mode: number): string {
   rmSync(draft, { force: true });
   const handle = openSync(draft, 'wx', mode);
   try {
-    writeSync(handle, text);
+    // All of it: a single write may stop short where the disk is nearly full, and say nothing.
+    writeFileSync(handle, text);
     fsyncSync(handle);
+  } catch (error) {
+    rmSync(draft, { force: true });
+    throw error;
   } finally {
     closeSync(handle);
   }
