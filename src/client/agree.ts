@@ -6,6 +6,7 @@
 import { canonicalText } from '../api/canonical.ts';
 import { acceptedText, contributionText, parseContributionText } from '../api/contribution.ts';
 import type { ContributionBody, ContributionMeta } from '../api/contribution.ts';
+import { title } from '../api/fields.ts';
 import type { VerifiedConsensus } from '../api/negotiation.ts';
 import { hashText } from '../api/signed.ts';
 import type { Primitives } from '../crypto/primitives.ts';
@@ -207,10 +208,11 @@ function throwIfRefusedByOthers(
   for (const said of meeting.statements) {
     const refusal = said.latest && signers.includes(said.signer) ? refusalOf(said) : null;
     if (refusal?.text_hash !== hashText(party.primitives, signed)) continue;
-    const reason = typeof refusal.reason === 'string' ? refusal.reason.slice(0, 100) : 'no reason';
+    // A stranger's words, on their way to an operator's terminal.
+    const reason = title.safeParse(refusal.reason);
     throw new PanoramixError(
       'agreement-refused',
-      `${said.signer.slice(0, 8)}… does not sign: ${reason}`,
+      `${said.signer.slice(0, 8)}… does not sign: ${reason.success ? reason.data : 'no readable reason'}`,
     );
   }
 }

@@ -169,6 +169,26 @@ test('an operator’s run stops at a text that it does not sign, and says whose 
   t.regex(error?.message ?? '', /not-good/);
 });
 
+test('what another gives as his reason moves no cursor in the operator’s terminal', async (t) => {
+  const controller = await privateController(t, store());
+  const [one, two] = await Promise.all([controller.peer(), controller.peer()]);
+  const signers = [one.identity.peerId, two.identity.peerId].toSorted();
+  const id = await one.createNegotiation();
+  const proposing = agree(
+    partyOf(t, one),
+    agreementOn(id, { ...composing({ agreed: 1 }, signers), onRefusal: 'stop' }),
+  );
+  const refusing = agree(
+    partyOf(t, two),
+    agreementOn(id, { review: () => 'fine\u001b[1A\u001b[2Kall is well', onRefusal: 'stop' }),
+  );
+  await t.throwsAsync(refusing, { code: 'agreement-refused' });
+  await t.throwsAsync(proposing, {
+    code: 'agreement-refused',
+    message: /does not sign: no readable reason$/,
+  });
+});
+
 test('a text past its time is not signed', async (t) => {
   const controller = await privateController(t, store());
   const [one, two] = await Promise.all([controller.peer(), controller.peer()]);
