@@ -11,7 +11,8 @@ export function pressure(store: ControllerStore): Middleware {
   return async (ctx, next) => {
     if (ctx.method === 'POST' || ctx.method === 'PATCH') {
       const state = store.pressure();
-      const isMessage = /^\/panoramix\/messages\/?$/.test(ctx.path);
+      // Routes do not look at upper and lower case either.
+      const isMessage = /^\/panoramix\/messages\/?$/i.test(ctx.path);
       if (state === 'settle-only' || (state === 'entry-closed' && isMessage)) {
         throw new PanoramixError('storage-pressure', `storage is ${state}`);
       }

@@ -2,9 +2,9 @@
  * The outermost middleware: whatever is thrown becomes a problem document (RFC 9457), and the log names
  * the rule that refused. No line holds an id: a negotiation's is a secret, a peer's says who talks.
  */
-import type { Middleware } from 'koa';
+import type { Context, Middleware } from 'koa';
 import { problemOf, PROBLEM_TYPE } from '../../src/api/problem.ts';
-import { asPanoramixError } from '../../src/errors.ts';
+import { asPanoramixError, PanoramixError } from '../../src/errors.ts';
 import type { Log } from '../../src/log.ts';
 
 /** Refusals that are logged in one second; a hostile peer shall not fill the disk with them. */
@@ -16,7 +16,9 @@ const RETRY_AFTER_S = { 'endpoint-full': 2, 'storage-pressure': 30, default: 5 }
 export function problems(log: Log, now: () => number): Middleware {
   const quota = { second: 0, lines: 0, suppressed: 0 };
   return async (ctx, next) => {
+    let path = '';
     try {
+      path = pathOf(ctx);
       await next();
     } catch (thrown) {
       const error = asPanoramixError(thrown);
@@ -31,7 +33,7 @@ export function problems(log: Log, now: () => number): Middleware {
       if (!ctx.req.complete) ctx.set('Connection', 'close');
       ctx.body = JSON.stringify(problem);
       ctx.type = PROBLEM_TYPE;
-      const fields = { reason: error.code, method: ctx.method, resource: resourceOf(ctx.path) };
+      const fields = { reason: error.code, method: ctx.method, resource: resourceOf(path) };
       if (error.code === 'unexpected') {
         log.error({ ...fields, error: thrown }, 'a request met a bug');
       } else if (isWithin(quota, Math.floor(now() / 1000))) {
@@ -40,6 +42,15 @@ export function problems(log: Log, now: () => number): Middleware {
       }
     }
   };
+}
+
+/** A request's target may be a whole URL (RFC 9112 §3.2.2), and then one that is none. */
+function pathOf(ctx: Context): string {
+  try {
+    return ctx.path;
+  } catch (error) {
+    throw new PanoramixError('path-unknown', 'no URL', error);
+  }
 }
 
 function resourceOf(path: string): string {

@@ -148,6 +148,8 @@ test('while storage fills up messages wait first, then everything new, but not w
   await post();
   state = 'entry-closed';
   await refusedWith(t, 'storage-pressure', post());
+  const shouted = await bed.fetch('/PANORAMIX/Messages/', { method: 'POST', body: '{}' });
+  t.is(shouted.reason, 'storage-pressure');
   await t.notThrowsAsync(owner.createNegotiation());
   state = 'settle-only';
   await refusedWith(t, 'storage-pressure', post());
@@ -212,6 +214,19 @@ test('what breaks off, stalls or is no HTTP ends its own connection only', async
   await controller.close();
   t.true(performance.now() - startMs < 5_000, 'a stalled client does not hold up the end');
   stalled.destroy();
+});
+
+test('a target that is no URL has its reason, and is no bug', async (t) => {
+  const bed = await privateController(t, store());
+  const { port, hostname } = new URL(bed.url);
+  const socket = connect(Number(port), hostname);
+  const answer = new Promise<Buffer>((resolve) => void socket.once('data', resolve));
+  socket.write('GET http://[::1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+  t.regex(String(await answer), /404 Not Found[^]*path-unknown/);
+  t.deepEqual(
+    bed.log.map((line) => line.reason),
+    ['path-unknown'],
+  );
 });
 
 test('who sends many requests at once on one connection loses it', async (t) => {
