@@ -29,7 +29,10 @@ export function wizardCommand(): Command {
     .description('creates or joins a mixnet, as the section "mixnet:" of the configuration says')
     .option('--config <file>', 'configuration file (else PANORAMIX_CONFIG)')
     .option('--yes', 'accept what the others propose, within what the configuration says')
-    .option('--invitation <text>', 'NEGOTIATION|TOKEN, to join')
+    .option(
+      '--invitation <text>',
+      'NEGOTIATION|TOKEN, to join; others on this host may see it: better PANORAMIX_INVITATION',
+    )
     .option('--json', 'one JSON object for each step')
     .action((flags: WizardFlags) => runVerb(() => runWizard(flags)));
 }
@@ -79,9 +82,12 @@ async function takePart(
       snapshotLifetimeMs: wish.snapshot_lifetime_ms,
     });
   }
-  const invitation = given ?? wish.invitation;
+  const invitation = given ?? process.env['PANORAMIX_INVITATION'] ?? wish.invitation;
   if (!invitation) {
-    throw new PanoramixError('config-invalid', 'to join, give --invitation or mixnet.invitation');
+    throw new PanoramixError(
+      'config-invalid',
+      'to join, give PANORAMIX_INVITATION, mixnet.invitation or --invitation',
+    );
   }
   return await joinMixnet({ ...options, invitation });
 }
