@@ -154,6 +154,23 @@ test('a refusal is signed and said once, and a better text is taken after it', a
   t.deepEqual((await agreeing).consensus.body.data, { good: true });
 });
 
+test('one bad text after the other does not use up the words of an unattended run', async (t) => {
+  const controller = await privateController(t, store());
+  const [one, two] = await Promise.all([controller.peer(), controller.peer()]);
+  const signers = [one.identity.peerId, two.identity.peerId].toSorted();
+  const id = await one.createNegotiation();
+  const agreeing = agree(
+    partyOf(t, two),
+    agreementOn(id, { review: ({ body }) => ('bad' in (body.data as object) ? 'bad' : null) }),
+  );
+  for (let bad = 0; bad < 63; bad++) {
+    await say(one, id, { data: { bad }, info: INFO }, signers);
+    await sleep(30);
+  }
+  await say(one, id, { data: { good: true }, info: INFO }, signers);
+  t.deepEqual((await agreeing).consensus.body.data, { good: true });
+});
+
 test('an operator’s run stops at a text that it does not sign, and says whose and why', async (t) => {
   const controller = await privateController(t, store());
   const [one, two] = await Promise.all([controller.peer(), controller.peer()]);
