@@ -154,7 +154,8 @@ async function mixParts(work: Work, options: EntryOptions): Promise<void> {
       reply = { code: 250, text: `2.6.0 queued in mix ${mixed.messageId}` };
     } catch (error) {
       logFailure(options.log, work.mail, error);
-      reply = replyTo('unexpected');
+      const isTooLarge = asPanoramixError(error).code === 'mail-too-large';
+      reply = replyTo(isTooLarge ? 'too-large' : 'unexpected');
     }
     for (const i of indexes) work.replies[i] = reply;
   }

@@ -53,6 +53,13 @@ export const ERRORS = {
     text: 'Mixnet directory is not available',
   },
 
+  'mail-too-large': {
+    temporary: false,
+    http: 413,
+    enhanced: '3.4',
+    text: 'Message is larger than this mixnet carries',
+  },
+
   'listen-failed': {
     temporary: true,
     http: 500,

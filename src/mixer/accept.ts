@@ -6,7 +6,11 @@ import type { Identity } from '../crypto/keys.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import { PanoramixError } from '../errors.ts';
 import type { MixedMail } from '../mail/envelope.ts';
+import type { Directory } from '../mixnet/directory.ts';
 import { signEnvelope } from '../mixnet/envelope.ts';
+import { FRAGMENTS_MAX, fragmentsOf } from '../mixnet/fragment.ts';
+import type { Geometry } from '../mixnet/geometry.ts';
+import { joinedBytes } from '../mixnet/prepare.ts';
 import type { MailStore } from '../redis/mail-store.ts';
 import type { DirectorySource } from './directory-source.ts';
 
@@ -15,19 +19,21 @@ export interface AcceptOptions {
   readonly primitives: Primitives;
   readonly mails: Pick<MailStore, 'accept'>;
   readonly directory: DirectorySource;
+  readonly geometryOf: (directory: Directory) => Geometry;
   readonly now: () => number;
 }
 
 /**
  * Takes in the part of a mail that goes to one exit.
  * @returns `repeat` where a mail of this id was taken within 14 days: say 250 again
- * @throws PanoramixError `directory-unusable`, `redis-unavailable`, `storage-pressure`: say 451
+ * @throws PanoramixError `directory-unusable`, `redis-unavailable`, `storage-pressure`: say 451;
+ * `mail-too-large`: say 552, for no exit would keep its fragments
  */
 export async function acceptMail(
   options: AcceptOptions,
   mail: MixedMail,
 ): Promise<'stored' | 'repeat'> {
-  const { identity, primitives, mails, directory, now } = options;
+  const { identity, primitives, mails, directory, geometryOf, now } = options;
   const held = directory.current();
   if (!held.ok) throw new PanoramixError('directory-unusable', held.reason);
   const envelope = signEnvelope(primitives, identity, {
@@ -43,5 +49,9 @@ export async function acceptMail(
     sha256: mail.sha256,
     expiryMs: now() + held.directory.traffic.expiryMs,
   });
+  const messageBytes = joinedBytes(envelope, mail.data);
+  if (fragmentsOf(messageBytes, geometryOf(held.directory)) > FRAGMENTS_MAX) {
+    throw new PanoramixError('mail-too-large', `${messageBytes} bytes`);
+  }
   return await mails.accept({ messageId: mail.messageId, envelope, data: mail.data });
 }

@@ -10,6 +10,7 @@ import type { MixedMail } from '../mail/envelope.ts';
 import { drawDelayMs } from '../mixnet/delay.ts';
 import type { Directory } from '../mixnet/directory.ts';
 import type { Fragment } from '../mixnet/fragment.ts';
+import type { Geometry } from '../mixnet/geometry.ts';
 import type { MixView } from '../mixnet/mix.ts';
 import type { Store } from '../redis/embedded.ts';
 import { FragmentStore } from '../redis/fragment-store.ts';
@@ -151,13 +152,15 @@ export class Gateway {
 
   /** Takes in the part of a mail that goes to one exit; see `acceptMail`. */
   async accept(mail: MixedMail): Promise<'stored' | 'repeat'> {
-    const { options, now, counters } = this.#host;
+    const { options, now, counters, viewBy } = this.#host;
     const { identity, primitives, directory, store } = options;
+    const geometryOf = (held: Directory): Geometry => viewBy(held).geometry;
     if (store.pressure() !== 'open') {
       throw new PanoramixError('storage-pressure', 'entry is closed until there is room again');
     }
     const mails = this.#mails;
-    const result = await acceptMail({ identity, primitives, mails, directory, now }, mail);
+    const parts = { identity, primitives, mails, directory, geometryOf, now };
+    const result = await acceptMail(parts, mail);
     counters.count(`mail-${result}`);
     return result;
   }

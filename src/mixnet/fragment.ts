@@ -8,10 +8,10 @@ import { FRAME_BYTES, MARK_BYTES, type Geometry } from './geometry.ts';
 import { pad, unpad } from './pad.ts';
 
 /**
- * Most fragments of one message: 65 536 of 32 kB are 2 GB, above any mail, and an exit's list
- * of one message's fragments stays below 5 MB.
+ * Most fragments of one message, for who cuts and for who keeps them: 2048 of 32 kB are 66 MB, above
+ * any mail. At a small BODY_LEN it is little (7 MB at 4096), and entries refuse what is larger.
  */
-export const FRAGMENTS_MAX = 65_536;
+export const FRAGMENTS_MAX = 2_048;
 
 const VERSION = 1;
 

@@ -17,19 +17,30 @@ import {
   type RouteReason,
 } from './route.ts';
 
+/** In front of the envelope. */
+const ENVELOPE_LENGTH_BYTES = 4;
+
 /** Envelope and data as one message: length of the envelope (4), the signed envelope, the data. */
 export function joinMail(signedEnvelope: Uint8Array, data: Uint8Array): Uint8Array<ArrayBuffer> {
-  return concat(writeUint(signedEnvelope.length, 4), signedEnvelope, data);
+  return concat(writeUint(signedEnvelope.length, ENVELOPE_LENGTH_BYTES), signedEnvelope, data);
+}
+
+/** How long `joinMail` makes it. */
+export function joinedBytes(signedEnvelope: Uint8Array, data: Uint8Array): number {
+  return ENVELOPE_LENGTH_BYTES + signedEnvelope.length + data.length;
 }
 
 /** The inverse of `joinMail`, or null where the message is too short. */
 export function splitMail(
   message: Uint8Array,
 ): { readonly signedEnvelope: Uint8Array; readonly data: Uint8Array } | null {
-  if (message.length < 4) return null;
-  const end = 4 + readUint(message, 0, 4);
+  if (message.length < ENVELOPE_LENGTH_BYTES) return null;
+  const end = ENVELOPE_LENGTH_BYTES + readUint(message, 0, ENVELOPE_LENGTH_BYTES);
   if (end > message.length) return null;
-  return { signedEnvelope: message.subarray(4, end), data: message.subarray(end) };
+  return {
+    signedEnvelope: message.subarray(ENVELOPE_LENGTH_BYTES, end),
+    data: message.subarray(end),
+  };
 }
 
 /** The fragments of a mail; the same mail gives the same ones, so that doing it twice is harmless. */

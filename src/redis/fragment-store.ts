@@ -4,6 +4,7 @@
  */
 import { concat, fromUtf8 } from '../bytes.ts';
 import type { Primitives } from '../crypto/primitives.ts';
+import { FRAGMENTS_MAX } from '../mixnet/fragment.ts';
 import { guarded } from './clients.ts';
 import type { Store } from './embedded.ts';
 import { createScript, runScript } from './script.ts';
@@ -41,11 +42,11 @@ export interface FragmentLimits {
 }
 
 /**
- * 2048 fragments of 32 KB are 64 MB, more than any mail; 400 MB are 40 % of the default memory, and
+ * A message has as many fragments as entries cut it into at most; 400 MB are 40 % of the default memory, and
  * entry closes at 60 %; an expiry is 5 days away, twice that with clocks and retries.
  */
 export const FRAGMENT_LIMITS: FragmentLimits = {
-  fragmentsMax: 2_048,
+  fragmentsMax: FRAGMENTS_MAX,
   messagesMax: 10_000,
   bytesMax: 400 * 1024 * 1024,
   lifetimeMsMax: 10 * DAY_MS,

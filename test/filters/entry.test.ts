@@ -1,6 +1,7 @@
 /** The whole filter over the wire: what is mixed, what passes, what is answered, what is remembered. */
 import test from 'ava';
 import { readdirSync, readFileSync } from 'node:fs';
+import { PanoramixError } from '../../src/errors.ts';
 import { canonicalise } from '../../src/mail/message.ts';
 import { bytesToMix, bytesToPass, viewHeader } from '../../src/mail/opt-in.ts';
 import { Dialogue } from './dialogue.ts';
@@ -205,6 +206,13 @@ const REFUSALS: readonly [
     [/^451 4\.3\.0/, /^250/],
     /^451 4\.3\.0/,
     'storing fails',
+  ],
+  [
+    OPTED_IN,
+    { entry: { accept: () => Promise.reject(new PanoramixError('mail-too-large', 'a test')) } },
+    [/^552 5\.3\.4/, /^250/],
+    /^552 5\.3\.4/,
+    'no exit would keep so many fragments',
   ],
   [
     OPTED_IN,

@@ -137,6 +137,16 @@ test.serial('each recipient is given the mail once, and a refusal is kept', asyn
   t.is((await gateway.store.redis.keys('*:failed:*')).length, 1);
 });
 
+test.serial('a mail of more fragments than an exit keeps was lost after its 250', async (t) => {
+  const mixnet = await smallMixnet(t, { mixes: 0, gateways: 1, bodyLen: 1024 });
+  const [gateway] = mixnet.gateways as readonly [SmallNode];
+  const take = async (bytes: number): Promise<string> =>
+    await gateway.mixer.accept(mixnet.mail(gateway, gateway, new Uint8Array(bytes)));
+  t.is(await take(2_000 * 470), 'stored');
+  const error = await t.throwsAsync(take(2_048 * 470), { instanceOf: PanoramixError });
+  t.is(error.code, 'mail-too-large');
+});
+
 test.serial('a next hop that takes nothing now is tried until it does', async (t) => {
   const mixnet = await smallMixnet(t, { mixes: 1, gateways: 1 });
   const [mix] = mixnet.mixes as readonly [SmallNode];
