@@ -110,7 +110,7 @@ function createApp(context: ControllerContext, closing: AbortSignal): Koa {
   const { documents, primitives, log } = context;
   const boxes: Boxes = {
     messages: new MessageStore(documents, primitives),
-    endpoints: new EndpointCache(documents),
+    endpoints: new EndpointCache(documents, context.now),
     arrivals: new Arrivals(),
     closing,
   };

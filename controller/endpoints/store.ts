@@ -9,6 +9,8 @@ export const LIST_MAX = 1000;
 /** Endpoints of one peer that are not processed: the open one, the next one, and some that drain. */
 export const UNPROCESSED_MAX = 16;
 const CACHED_MAX = 1024;
+/** Far below the time after which the id of a processed endpoint may become somebody else's. */
+const CACHED_MS_MAX = 60_000;
 
 /** An endpoint by its id. */
 export async function readEndpoint(
@@ -74,22 +76,27 @@ export function statusChange(
  */
 export class EndpointCache {
   readonly #documents: Documents;
-  readonly #cached = new Map<string, Document<Endpoint>>();
+  readonly #now: () => number;
+  readonly #cached = new Map<
+    string,
+    { readonly found: Document<Endpoint>; readonly untilMs: number }
+  >();
 
-  constructor(documents: Documents) {
+  constructor(documents: Documents, now: () => number) {
     this.#documents = documents;
+    this.#now = now;
   }
 
   /** @param fresh whether what was last read has turned out to be stale */
   async read(endpointId: string, fresh = false): Promise<Document<Endpoint>> {
     const known = this.#cached.get(endpointId);
-    if (known !== undefined && !fresh) return known;
+    if (known !== undefined && !fresh && this.#now() < known.untilMs) return known.found;
     this.#cached.delete(endpointId);
     const found = await readEndpoint(this.#documents, endpointId);
     if (found.value !== null) {
       const [oldest] = this.#cached.keys();
       if (this.#cached.size >= CACHED_MAX && oldest !== undefined) this.#cached.delete(oldest);
-      this.#cached.set(endpointId, found);
+      this.#cached.set(endpointId, { found, untilMs: this.#now() + CACHED_MS_MAX });
     }
     return found;
   }

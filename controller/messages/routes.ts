@@ -115,7 +115,7 @@ async function checkReader(
   endpointId: string,
 ): Promise<void> {
   const reader = readerOf(ctx, context);
-  // Owners never change, so a cached endpoint is as good as a fresh one.
+  // Owners change only where an id is used again, long after it has been forgotten here.
   const { value } = await known(endpoints, endpointId, false);
   ruled(mayRead(value, reader));
 }

@@ -330,3 +330,17 @@ test('a full endpoint says when to come again', async (t) => {
   t.regex(answer.headers.get('retry-after') ?? '', /^\d+$/);
   t.is(answer.headers.get('content-type'), 'application/problem+json');
 });
+
+test('who owned an endpoint reads nothing when its id is another’s, long after its end', async (t) => {
+  const bed = await privateController(t, store());
+  const [one, two] = [await bed.peer(), await bed.peer()];
+  await openEndpoint(one, endpointOf(one.identity.peerId, 'again'));
+  const list = (client: typeof one) => client.listMessages({ endpointId: 'again', box: 'INBOX' });
+  t.deepEqual(await list(one), []);
+  const { redis, prefix } = bed.store;
+  t.is(await redis.del(`${prefix}:api:endpoint:again`), 1, 'as when it expires');
+  await openEndpoint(two, endpointOf(two.identity.peerId, 'again'));
+  bed.skew(61_000);
+  await refusedWith(t, 'reader-refused', list(one));
+  t.deepEqual(await list(two), []);
+});
