@@ -201,7 +201,6 @@ export async function postTo(
   client: ControllerClient,
   message: Parameters<ControllerClient['postMessage']>[0],
 ): Promise<void> {
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- not a window's
   await client.postMessage(message);
 }
 
