@@ -7,6 +7,7 @@ import { toHex } from '../bytes.ts';
 import type { Random } from '../crypto/primitives.ts';
 import { asPanoramixError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { DELAY_MEANS_MAX } from '../mixnet/delay.ts';
 import type { MixView } from '../mixnet/mix.ts';
 import { advanceTicks, decideTick, startTicks, type TickClock } from '../mixnet/ticks.ts';
 import type { JobQueue } from '../redis/queues.ts';
@@ -62,14 +63,20 @@ export class Ticker {
     if (this.#isStopped) return;
     const { random, now, view } = this.#options;
     const rate = view()?.directory.traffic.ticksPerSecond;
-    if (rate === undefined) this.#clock = null;
-    else if (this.#clock === null) {
+    if (rate === undefined || this.#isFarAhead(rate)) this.#clock = null;
+    if (rate !== undefined && this.#clock === null) {
       this.#clock = startTicks(random, now(), rate);
       // With the first directory: the first ticks find their packets ready.
       void this.#options.ready.fillAll().catch(() => undefined);
     }
     const waitMs = this.#clock === null ? NO_DIRECTORY_MS : this.#clock.dueMs - now();
     this.#timer = setTimeout(() => this.#wake(), Math.min(Math.max(waitMs, 0), WAIT_MS_MAX));
+  }
+
+  /** Further than any draw: the computer's clock was set back, and ticks would stop for as long. */
+  #isFarAhead(ticksPerSecond: number): boolean {
+    const aheadMs = (this.#clock?.dueMs ?? 0) - this.#options.now();
+    return aheadMs > DELAY_MEANS_MAX * (1000 / ticksPerSecond);
   }
 
   #wake(): void {
