@@ -37,6 +37,7 @@ export async function acceptMail(
   const held = directory.current();
   if (!held.ok) throw new PanoramixError('directory-unusable', held.reason);
   const envelope = signEnvelope(primitives, identity, {
+    mixnet: held.directory.mixnetId,
     messageId: mail.messageId,
     exit: mail.exit,
     gateway: identity.peerId,

@@ -21,6 +21,7 @@ type FinalReason =
   | EnvelopeReason
   | 'mail-malformed'
   | 'message-id-mismatch'
+  | 'mixnet-mismatch'
   | 'exit-mismatch'
   | 'size-mismatch'
   | 'hash-mismatch'
@@ -97,6 +98,7 @@ function finalReason(
   data: Uint8Array,
 ): FinalReason | null {
   if (!matchesId(fromHex(envelope.messageId) as Uint8Array)) return 'message-id-mismatch';
+  if (envelope.mixnet !== view.directory.mixnetId) return 'mixnet-mismatch';
   if (envelope.exit !== view.me) return 'exit-mismatch';
   if (envelope.expiryMs <= view.nowMs) return 'mail-expired';
   if (envelope.bytes !== data.length) return 'size-mismatch';

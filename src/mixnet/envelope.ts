@@ -17,7 +17,7 @@ export const ADDRESS_BYTES_MAX = 2048;
 /** A name has at most 253 characters (RFC 1035 §2.3.4) and a final dot; mapping longer ones is slow. */
 const DOMAIN_LENGTH_MAX = 254;
 const VERSION = 1;
-const FIELDS = 12;
+const FIELDS = 13;
 const SIGNATURE_BYTES = 64;
 
 export interface Recipient {
@@ -27,6 +27,8 @@ export interface Recipient {
 }
 
 export interface Envelope {
+  /** Mixnet id: a peer may be the exit of two, and neither's mail is the other's. */
+  readonly mixnet: string;
   /** 32 hex digits. */
   readonly messageId: string;
   /** Peer id of the gateway that delivers: nobody else may. */
@@ -120,6 +122,7 @@ function signedText(text: Uint8Array): Uint8Array {
 function encodeFields(envelope: Envelope): Uint8Array {
   return encode([
     VERSION,
+    fromHex(envelope.mixnet),
     fromHex(envelope.messageId),
     fromHex(envelope.exit),
     fromHex(envelope.gateway),
@@ -138,9 +141,11 @@ function encodeFields(envelope: Envelope): Uint8Array {
 function decodeFields(text: Uint8Array): Envelope | null {
   const reader = new FieldReader(text);
   if (reader.array() !== FIELDS || reader.count() !== VERSION) return null;
+  const mixnet = reader.bytes();
   const messageId = reader.bytes();
   const exit = reader.bytes();
   const gateway = reader.bytes();
+  if (!isBytes(mixnet, 32)) return null;
   if (!isBytes(messageId, 16) || !isBytes(exit, 32) || !isBytes(gateway, 32)) return null;
   const from = reader.string();
   if (from !== '' && !isAddress(from)) return null;
@@ -157,6 +162,7 @@ function decodeFields(text: Uint8Array): Envelope | null {
   if (bytes === null || !isBytes(sha256, 32)) return null;
   if (expiryMs === null || expiryMs >= 2 ** 48) return null;
   const envelope: Envelope = {
+    mixnet: toHex(mixnet),
     messageId: toHex(messageId),
     exit: toHex(exit),
     gateway: toHex(gateway),

@@ -32,6 +32,7 @@ async function createExit(t: ExecutionContext, serve: () => Promise<void>) {
   const fragments = new FragmentStore(store, { primitives: native, storageKey });
   const data = native.random(100);
   const envelope = {
+    mixnet: directory.mixnetId,
     messageId: toHex(native.random(16)),
     exit: gateway.peerId,
     gateway: gateway.peerId,

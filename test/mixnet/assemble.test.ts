@@ -12,6 +12,7 @@ const ME = peerIdOf(9);
 const data = new Uint8Array([1, 2, 3, 0, 255]);
 const messageId = new Uint8Array(16).fill(7);
 const honest: Envelope = {
+  mixnet: madeDirectory([]).mixnetId,
   messageId: toHex(messageId),
   exit: ME,
   gateway: identity.peerId,
@@ -89,6 +90,7 @@ for (const [what, reason, temporary, whole, over] of [
     message({ messageId: '08'.repeat(16) }),
     {},
   ],
+  ['a mail of another mixnet', 'mixnet-mismatch', false, message({ mixnet: peerIdOf(8) }), {}],
   ['a mail for another exit', 'exit-mismatch', false, message({ exit: peerIdOf(8) }), {}],
   ['a mail after its expiry', 'mail-expired', false, message(), { nowMs: NOW_MS + 1000 }],
   ['a wrong size', 'size-mismatch', false, message({ bytes: data.length + 1 }), {}],

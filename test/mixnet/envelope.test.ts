@@ -24,6 +24,7 @@ import { NOW_MS, peerIdOf } from './made-directory.ts';
 
 const identity = createIdentity(native);
 const envelope: Envelope = {
+  mixnet: peerIdOf(4),
   messageId: '0123456789abcdef'.repeat(2),
   exit: peerIdOf(2),
   gateway: identity.peerId,

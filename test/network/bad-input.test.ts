@@ -100,6 +100,7 @@ test.serial(
     const identity = readOrCreateIdentity(real.mixnet.gateway('alpha').nodeDataDir, native);
     const data = fromUtf8('Subject: stray\r\n\r\nstray\r\n');
     const envelope = {
+      mixnet: directory.mixnetId,
       messageId: toHex(native.random(16)),
       exit: nodeAt('beta').peerId,
       gateway: identity.peerId,

@@ -114,6 +114,7 @@ export class InProcessNetwork {
     over: Partial<Envelope> = {},
   ): Envelope {
     const envelope: Envelope = {
+      mixnet: this.directory.mixnetId,
       messageId: toHex(this.random(16)),
       exit: to.identity.peerId,
       gateway: from.identity.peerId,
