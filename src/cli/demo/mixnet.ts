@@ -144,15 +144,15 @@ export class DemoMixnet {
           const guest = guests[i];
           // A wizard that looks again says the same again.
           if (!guest || wizards.length > i) continue;
-          const guestWizard = this.#wizard(guest, ['--invitation', String(invitation)]);
-          wizards.push(guestWizard.run(() => undefined));
+          const secrets = { PANORAMIX_INVITATION: String(invitation) };
+          wizards.push(this.#wizard(guest).run(() => undefined, secrets));
         }
       }
       if (event.event === 'done' && typeof event.mixnetUrl === 'string') url = event.mixnetUrl;
     };
     const founder = this.peers[0] as DemoPeer;
     const deadline = sleep(FOUND_MS_MAX, 'late', { ref: false });
-    const founding = this.#wizard(founder, []).run(say);
+    const founding = this.#wizard(founder).run(say);
     const everybody = founding.then(async (code) => [code, ...(await Promise.all(wizards))]);
     const codes = await Promise.race([everybody, deadline]);
     if (codes === 'late' || !url || (codes as number[]).some((code) => code !== 0)) {
@@ -165,10 +165,10 @@ export class DemoMixnet {
     return url;
   }
 
-  #wizard(peer: DemoPeer, flags: readonly string[]): Program {
+  #wizard(peer: DemoPeer): Program {
     const wizard = new Program(
       `${peer.name}.wizard`,
-      ['wizard', '--yes', '--json', '--config', peer.nodeConfig, ...flags],
+      ['wizard', '--yes', '--json', '--config', peer.nodeConfig],
       this.logOf(`${peer.name}.wizard`),
     );
     this.#wizards.push(wizard);

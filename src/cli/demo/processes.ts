@@ -48,17 +48,20 @@ export class Program {
     const log = openSync(this.#logFile, 'a', 0o600);
     this.#child = spawn(process.execPath, [MAIN, ...this.#args], {
       stdio: ['ignore', log, log],
-      env: { ...process.env, REDIS_URL: undefined, PANORAMIX_CONFIG: undefined },
+      env: ownEnvironment(),
     });
     closeSync(log);
   }
 
-  /** Runs the program to its end and gives each line that it prints. */
-  async run(onLine: (line: string) => void): Promise<number> {
+  /** Runs the program to its end and gives each line that it prints. Secrets go by environment. */
+  async run(
+    onLine: (line: string) => void,
+    secrets: Readonly<Record<string, string>> = {},
+  ): Promise<number> {
     const log = openSync(this.#logFile, 'a', 0o600);
     const child = spawn(process.execPath, [MAIN, ...this.#args], {
       stdio: ['ignore', 'pipe', log],
-      env: { ...process.env, REDIS_URL: undefined, PANORAMIX_CONFIG: undefined },
+      env: { ...ownEnvironment(), ...secrets },
     });
     closeSync(log);
     this.#child = child;
@@ -107,6 +110,11 @@ export async function freePorts(count: number): Promise<number[]> {
     if (!ports.has(port) && (await isFree(port))) ports.add(port);
   }
   return [...ports];
+}
+
+/** Ours, without what would lead a program to somebody's store or configuration. */
+function ownEnvironment(): NodeJS.ProcessEnv {
+  return { ...process.env, REDIS_URL: undefined, PANORAMIX_CONFIG: undefined };
 }
 
 async function isFree(port: number): Promise<boolean> {
