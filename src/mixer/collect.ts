@@ -32,6 +32,7 @@ const PAUSE_MS = 250;
 const PAUSE_MS_MAX = 10_000;
 /** A next hop may be newer than the directory held: it is asked for again, at most this often. */
 const REFRESH_MS_MIN = 10_000;
+const SAY_MS = 60_000;
 
 export interface CollectorOptions {
   readonly endpoint: OwnEndpoint;
@@ -61,6 +62,7 @@ export class Collector {
   #running: Promise<void> = Promise.resolve();
   #after: number | undefined;
   #isResumed = false;
+  #saidFullMs = -Infinity;
   #refreshedMs = 0;
 
   constructor(options: CollectorOptions) {
@@ -203,7 +205,19 @@ export class Collector {
     const { counters } = this.#options;
     const name = entry.outcome.kind === 'none' ? 'cover' : entry.outcome.kind;
     counters.count(result === 'committed' ? name : (result satisfies MixDropReason));
+    if (result === 'journal-full') this.#sayJournalFull();
     return result === 'committed';
+  }
+
+  /** Nothing passes through this endpoint any more, so it is said again and again. */
+  #sayJournalFull(): void {
+    const nowMs = performance.now();
+    if (nowMs - this.#saidFullMs < SAY_MS) return;
+    this.#saidFullMs = nowMs;
+    this.#options.log.error(
+      { event: 'journal-full', endpoint: this.#options.endpoint.endpointId },
+      'The endpoint has seen as many packets as it can remember and drops all new ones',
+    );
   }
 
   async #pause(forMs: number): Promise<void> {

@@ -79,8 +79,9 @@ export class Deliverer {
     const { deliver } = this.#options;
     const { envelope, ours } = mail;
     const before = await this.#outcomes(id);
+    const own = new Set(ours);
     const open = envelope.recipients.flatMap((recipient, place) =>
-      before.has(place) || !ours.includes(recipient) ? [] : [{ recipient, place }],
+      before.has(place) || !own.has(recipient) ? [] : [{ recipient, place }],
     );
     const outcomes = new Map<number, RecipientOutcome>();
     if (open.length > 0) {
@@ -91,9 +92,10 @@ export class Deliverer {
           mail.data,
         ),
       );
+      const said = outcomesOf(result);
       for (const { recipient, place } of open) {
-        const outcome = outcomeOf(result, recipient);
-        if (outcome !== null) outcomes.set(place, outcome);
+        const outcome = said.get(recipient.address);
+        if (outcome !== undefined) outcomes.set(place, outcome);
       }
       await this.#save(id, outcomes);
     }
@@ -187,10 +189,12 @@ function arrivedMail(
   };
 }
 
-/** Null where the recipient is to be tried again; what nobody speaks of is temporary. */
-function outcomeOf(result: DeliveryResult, { address }: Recipient): RecipientOutcome | null {
-  if (result.accepted.includes(address)) return { outcome: 'accepted' };
-  const refused = result.refused.find((one) => one.address === address);
-  if (refused?.permanent !== true) return null;
-  return { outcome: 'failed', reason: 'refused', reply: refused.reply };
+/** The ends that recipients have found, by address; who is missing is to be tried again. */
+function outcomesOf(result: DeliveryResult): ReadonlyMap<string, RecipientOutcome> {
+  const outcomes = new Map<string, RecipientOutcome>();
+  for (const { address, permanent, reply } of result.refused) {
+    if (permanent) outcomes.set(address, { outcome: 'failed', reason: 'refused', reply });
+  }
+  for (const address of result.accepted) outcomes.set(address, { outcome: 'accepted' });
+  return outcomes;
 }

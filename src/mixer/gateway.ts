@@ -80,6 +80,8 @@ export class Gateway {
   readonly #ticker: Ticker;
   readonly #takers = new Map<string, Promise<JobTaker>>();
   #workers: JobWorker[] = [];
+  /** Complete messages that have their job: a backlog is not added again with each packet. */
+  #queued: ReadonlySet<string> = new Set();
 
   private constructor(
     host: GatewayHost,
@@ -166,13 +168,16 @@ export class Gateway {
   }
 
   /** Gives each complete message its job, after an exponential time; one that has its job keeps it. */
-  async queueDeliveries(): Promise<void> {
+  async queueDeliveries(which: 'new' | 'all'): Promise<void> {
     const { options, now } = this.#host;
     const meanMs = this.#settings.exitDelayMeanMs ?? EXIT_DELAY_MEAN_MS;
-    const jobs = (await this.fragments.complete()).map((id) => {
+    const complete = await this.fragments.complete();
+    const wanted = which === 'all' ? complete : complete.filter((id) => !this.#queued.has(id));
+    const jobs = wanted.map((id) => {
       return { id, dueMs: now() + drawDelayMs(options.primitives.random, meanMs) };
     });
     if (jobs.length > 0) await this.#delivery.addMany(jobs);
+    this.#queued = new Set(complete);
   }
 
   /** Puts right what a crash left between two steps, and ends what has expired. */

@@ -172,7 +172,7 @@ export class MixNode {
     );
     if (forwards.length > 0) await this.#mixing?.addMany(forwards);
     if (entries.some(({ outcome }) => outcome.kind === 'fragment')) {
-      await this.#gateway?.queueDeliveries();
+      await this.#gateway?.queueDeliveries('new');
     }
   }
 
@@ -187,7 +187,7 @@ export class MixNode {
       group = [];
     }
     if (group.length > 0) await this.#mixing?.addMany(group);
-    await this.#gateway?.queueDeliveries();
+    await this.#gateway?.queueDeliveries('all');
   }
 
   #sweepHourly(): void {
@@ -216,7 +216,8 @@ export class MixNode {
     const own = directory.nodes.find(({ peerId }) => peerId === identity.peerId);
     const sphinx = createSphinx(directory.params, primitives);
     const isExit = gateway !== undefined && own?.roles.includes('gateway') === true;
-    const view = { sphinx, geometry: geometryOf(sphinx), directory, isExit };
+    const isMix = own?.roles.includes('mix') === true;
+    const view = { sphinx, geometry: geometryOf(sphinx), directory, isMix, isExit };
     this.#view = { of: directory, view };
     return view;
   }

@@ -24,6 +24,7 @@ export type MixDropReason =
   | 'delay-too-long'
   | 'routing-unsupported'
   | 'not-an-exit'
+  | 'not-a-mix'
   | 'dest-unknown'
   | 'fragment-malformed'
   | 'fragment-expired'
@@ -58,7 +59,9 @@ export interface MixView {
   readonly sphinx: Sphinx;
   readonly geometry: Geometry;
   readonly directory: Directory;
-  /** Whether mail may end at this node. */
+  /** Whether the owners' log lets this node relay, */
+  readonly isMix: boolean;
+  /** and whether mail may end at it. */
   readonly isExit: boolean;
 }
 
@@ -126,6 +129,7 @@ export function judgePayload(view: MixView, peeled: PeeledPayload, arrivedMs: nu
 
 function routingReason(view: MixView, { routing }: PeeledHeader): MixDropReason | null {
   if (routing.kind === 'deliver') return view.isExit ? null : 'not-an-exit';
+  if (routing.kind === 'relay' && !view.isMix) return 'not-a-mix';
   if (routing.kind !== 'relay') return 'routing-unsupported';
   if (routing.delayMs > delayMsMax(view.directory.traffic.delayMeanMs)) return 'delay-too-long';
   return nodeByAddress(view.directory, routing.address) === null ? 'unknown-next-hop' : null;

@@ -50,6 +50,7 @@ async function createMix(t: ExecutionContext, over: Partial<CollectorOptions> = 
     sphinx,
     geometry: geometryOf(sphinx),
     directory: madeDirectory([madeNode(2)], { params }),
+    isMix: true,
     isExit: false,
   };
   const options: CollectorOptions = {

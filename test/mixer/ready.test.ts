@@ -36,7 +36,7 @@ async function create(exit: string, load: () => Fragment | null) {
     random: native.random,
     now: () => NOW_MS,
     me: peerIdOf(8),
-    view: () => ({ sphinx, geometry, directory, isExit: true }),
+    view: () => ({ sphinx, geometry, directory, isMix: false, isExit: true }),
     takerFor: async () => await Promise.resolve(taker),
     load: async () => await Promise.resolve(load()),
     discard: async (job) => {

@@ -25,6 +25,7 @@ test('ticks stopped for an hour where the clock was set back by an hour', async 
     sphinx,
     geometry: geometryOf(sphinx),
     directory: { ...directory, traffic },
+    isMix: false,
     isExit: true,
   });
   const taker = await openTaker(store(), 'outbound-x');

@@ -267,6 +267,7 @@ export class InProcessNetwork {
       sphinx: this.sphinx,
       geometry: this.geometry,
       directory: this.directory,
+      isMix: node.entry.roles.includes('mix'),
       isExit: node.entry.roles.includes('gateway'),
     };
     const opened = openHeader(view, node.mixSecret, packet);

@@ -223,6 +223,19 @@ test('a hop that no directory knows, a delay above the cap and a strange dest ar
   t.is(count([other], 'not-an-exit'), 1);
 });
 
+test('a node that is a gateway only relays for nobody', (t) => {
+  const network = new InProcessNetwork({ seed: 16, traffic: BRISK });
+  const [gateway, other] = network.gateways as readonly [NetworkNode, NetworkNode];
+  const hops = [
+    { publicKey: at(gateway).publicKey, routing: relayRouting(at(gateway).address, 0) },
+    { publicKey: at(other).publicKey, routing: relayRouting(at(other).address, 0) },
+  ];
+  const packet = network.sphinx.build(hops, DESTINATIONS.cover, new Uint8Array(9));
+  network.post('somebody', at(gateway).address, packet);
+  network.run(1000);
+  t.is(count([gateway], 'not-a-mix'), 1);
+});
+
 test('a mail is delivered only by its exit, from a domain of its gateway, to domains of the exit', (t) => {
   const network = new InProcessNetwork({ seed: 15, traffic: BRISK });
   const [from, to, third] = network.gateways as readonly [NetworkNode, NetworkNode, NetworkNode];
