@@ -29,9 +29,30 @@ export function createCommandClient(address: RedisAddress, name: string): Redis 
   });
 }
 
-/** A client for BullMQ workers: it waits as long as it takes, without a limit on blocking commands. */
-export function createWorkerClient(address: RedisAddress, name: string): Redis {
-  return create(address, { connectionName: name, maxRetriesPerRequest: null });
+/** A client for BullMQ workers, and the end of it and of every copy that BullMQ has made of it. */
+export interface WorkerClient {
+  readonly redis: Redis;
+  /** At once, also where a copy is just reconnecting: then a worker's own close would wait for ever. */
+  disconnect(): void;
+}
+
+/** A client that waits as long as it takes, without a limit on blocking commands. */
+export function createWorkerClient(address: RedisAddress, name: string): WorkerClient {
+  const redis = create(address, { connectionName: name, maxRetriesPerRequest: null });
+  const copies = new Set<Redis>();
+  const duplicate = redis.duplicate.bind(redis);
+  redis.duplicate = (options) => {
+    const copy = duplicate(options);
+    copies.add(copy);
+    copy.once('end', () => copies.delete(copy));
+    return copy;
+  };
+  return {
+    redis,
+    disconnect: () => {
+      for (const each of [...copies, redis]) each.disconnect();
+    },
+  };
 }
 
 /** A client for one look at a server: no reconnecting, no waiting for it to have loaded its data. */

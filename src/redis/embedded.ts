@@ -11,7 +11,7 @@ import type { Redis } from 'ioredis';
 import { PanoramixError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { createCommandClient, createProbe, createWorkerClient, guarded } from './clients.ts';
-import type { RedisAddress } from './clients.ts';
+import type { RedisAddress, WorkerClient } from './clients.ts';
 import { requireDurable } from './durability.ts';
 import { trimEvents } from './events.ts';
 import { pressureOf, readFullness } from './pressure.ts';
@@ -130,7 +130,7 @@ class OpenStore implements Store {
   readonly #paths: PrivatePaths | null;
   readonly #name: string;
   readonly #isVisitor: boolean;
-  #worker: Redis | null = null;
+  #worker: WorkerClient | null = null;
   #pressure: Pressure = 'entry-closed';
   #sampling: NodeJS.Timeout | null = null;
   #stopWatching: (() => Promise<void>) | null = null;
@@ -176,7 +176,7 @@ class OpenStore implements Store {
   connection(kind: 'producer' | 'worker'): Redis {
     if (kind === 'producer') return this.redis;
     this.#worker ??= createWorkerClient(this.#address, this.#name);
-    return this.#worker;
+    return this.#worker.redis;
   }
 
   pressure(): Pressure {

@@ -18,6 +18,8 @@ import { setting } from './durability.ts';
 const SOCKET_PATH_BYTES_MAX = 107;
 /** flock's exit code where another server has the lock; redis-server has no use for it. */
 const LOCK_TAKEN = 75;
+/** A server that cannot start fails at once each time; one that was pushed aside starts then. */
+const START_TRIES = 3;
 const POLL_MS = 25;
 /** For a server to answer after its start; one that is loading its file has all the time it needs. */
 const ANSWER_MS_MAX = 10_000;
@@ -94,14 +96,15 @@ export async function ensureServer(
   maxMemoryBytes: number,
 ): Promise<{ readonly socket: string; readonly started: boolean }> {
   const deadline = Date.now() + ANSWER_MS_MAX;
+  let failures = 0;
   while (true) {
     const running = await findServer(paths);
     if (running !== null) return { socket: running, started: false };
     const socket = (await usableNote(paths)) ?? (await freshSocket());
     const outcome = await start(paths, socket, serverSettings(maxMemoryBytes)).catch(
       async (thrown: unknown) => {
-        // A program that closed at this moment has taken the folder away: the next try makes it again.
-        if (await isOurs(dirname(socket))) throw thrown;
+        // A program that closed at this moment has taken the folder away, or just made it again.
+        if (++failures >= START_TRIES && (await isOurs(dirname(socket)))) throw thrown;
         return 'folder-gone' as const;
       },
     );

@@ -17,6 +17,7 @@ const ID_MARK = 'j';
 /** While Redis is away or full, workers ask again after this pause, doubled up to the second. */
 const WORKER_PAUSE_MS = 100;
 const WORKER_PAUSE_MS_MAX = 5_000;
+const CLOSE_AWAY_MS_MAX = 1_000;
 const NOTHING: JobData = {};
 
 /** A job as handlers see it. */
@@ -121,7 +122,11 @@ export async function openWorker(
       store.log.warn({ queue: name, error: message }, 'Worker error');
   });
   worker.on('stalled', () => failures.failed('stalled', 'a worker that had it is gone'));
-  const close = async (waitMsMax = 20_000): Promise<void> => await closeWorker(worker, waitMsMax);
+  const close = async (waitMsMax = 20_000): Promise<void> => {
+    // While Redis is away no job can be ended, and a polite QUIT would wait for it for ever.
+    if (store.redis.status !== 'ready') await closeWorker(worker.close(true), CLOSE_AWAY_MS_MAX);
+    else if (!(await closeWorker(worker.close(), waitMsMax))) void disconnectQuietly(worker);
+  };
   store.beforeClose(close);
   return { close };
 }
@@ -240,15 +245,23 @@ async function run(
   }
 }
 
-async function closeWorker(worker: Worker, waitMsMax: number): Promise<void> {
+/** Whether the closing came to its end in time; it goes on where it did not. */
+async function closeWorker(closing: Promise<void>, waitMsMax: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
-  const waited = new Promise<'late'>((resolve) => {
-    timer = setTimeout(() => resolve('late'), waitMsMax);
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(() => resolve(false), waitMsMax);
   });
-  const closed = worker.close().then(() => 'closed' as const);
+  const closed = closing.then(() => true);
   closed.catch(() => undefined);
-  if ((await Promise.race([closed, waited])) === 'late') await worker.disconnect();
-  clearTimeout(timer);
+  try {
+    return await Promise.race([closed, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function disconnectQuietly(worker: Worker): Promise<void> {
+  await worker.disconnect().catch(() => undefined);
 }
 
 /**
