@@ -29,6 +29,7 @@ const PATIENCE_MS = 120_000;
 /** What a packet carries of a mail, about: for the patience only. */
 const PACKET_BYTES = 30_000;
 const SAMPLE_PAUSE_MS = 10_000;
+const LOOK_MS = 200;
 
 interface DemoFlags {
   readonly once?: true;
@@ -156,8 +157,8 @@ class Demo {
       `the mixnet stays up: send your own mail to port ${this.#mixnet?.gateway('alpha').smtpPort} with the header ` +
         `"X-PANORAMIX-Mixable: yes" to anybody@${RECEIVER_DOMAIN}; it arrives in ${this.#folder}/mail/beta. Ctrl-C ends it.`,
     );
-    for (;;) {
-      await sleep(SAMPLE_PAUSE_MS);
+    for (let nextMs = Date.now() + SAMPLE_PAUSE_MS; ; nextMs = Date.now() + SAMPLE_PAUSE_MS) {
+      for (; Date.now() < nextMs; await sleep(LOOK_MS)) this.#show();
       const sample = [this.#sample()];
       await Promise.all([this.#submitAll(sample), this.#watch(sample, this.tally.sent + 1)]);
     }
@@ -209,21 +210,31 @@ class Demo {
     const patienceMs = PATIENCE_MS + (packets * 3_000) / TICKS_PER_SECOND;
     let deadline = Date.now() + patienceMs;
     while (this.tally.delivered < target) {
-      for (const arrival of this.#arrivals.flatMap((arrivals) => arrivals.take())) {
-        for (const { recipient, exact } of this.tally.note(arrival)) {
-          const text = `${recipient}: ${arrival.data.length} bytes, ${exact ? 'byte-exact' : 'CHANGED'}`;
-          if (exact) this.#terminal.done(text);
-          else this.#terminal.failed(text);
-          deadline = Date.now() + patienceMs;
-        }
-      }
+      if (this.#show()) deadline = Date.now() + patienceMs;
       this.#mixnet?.check();
       if (Date.now() > deadline) {
         throw new PanoramixError('unexpected', `still missing: ${this.tally.missing.join(', ')}`);
       }
       this.#terminal.progress(`${this.tally.delivered} of ${target} delivered …`);
-      await sleep(200);
+      await sleep(LOOK_MS);
     }
+  }
+
+  /** Shows what has come since the last look; whether a mail of ours was among it. */
+  #show(): boolean {
+    let ours = false;
+    for (const arrival of this.#arrivals.flatMap((arrivals) => arrivals.take())) {
+      const noted = this.tally.note(arrival);
+      for (const { recipient, exact } of noted) {
+        const text = `${recipient}: ${arrival.data.length} bytes, ${exact ? 'byte-exact' : 'CHANGED'}`;
+        if (exact) this.#terminal.done(text);
+        else this.#terminal.failed(text);
+        ours = true;
+      }
+      if (noted.length > 0) continue;
+      this.#terminal.done(`${arrival.recipients.join(', ')}: ${arrival.data.length} bytes, yours`);
+    }
+    return ours;
   }
 }
 

@@ -59,9 +59,11 @@ test.serial(
     t.is(result?.outcome, 'deferred');
     t.deepEqual(result?.reply.code, 451);
     t.regex(result?.reply.text ?? '', /^4\.4\.1 Directory has expired/);
-    t.regex(
-      readFileSync(real.mixnet.logOf('alpha'), 'utf8'),
-      /"reason":"directory-expired".*Opted-in mail waits/,
+    const waits = /"reason":"directory-expired".*"msg":"Opted-in mail waits/;
+    await until(
+      'the log says so',
+      () => waits.test(readFileSync(real.mixnet.logOf('alpha'), 'utf8')),
+      PATIENCE_MS,
     );
     t.false((await readStatus(config)).ok);
     t.deepEqual([...real.arrived(), ...real.passed()], []);
