@@ -70,6 +70,18 @@ for (const [what, name] of [
   );
 }
 
+test.serial(
+  'a mixnet that is stopped leaves no redis-server behind, not even of a program that was killed',
+  async (t) => {
+    await programOf('mix-3').kill();
+    t.true((await real.redisPid('mix-3')) > 0);
+    await real.mixnet.stop();
+    for (const { name } of real.mixnet.programs) {
+      await t.throwsAsync(real.redisPid(name), { code: 'redis-unavailable' });
+    }
+  },
+);
+
 async function carry(
   t: ExecutionContext,
   twiceMax: number,

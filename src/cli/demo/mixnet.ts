@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readConfig } from '../../config.ts';
 import { PanoramixError } from '../../errors.ts';
+import { silentLog } from '../../log.ts';
+import { connectStore } from '../../redis/embedded.ts';
 import { readStatus } from '../status.ts';
 import { writeLayout, type DemoOptions, type DemoPeer } from './layout.ts';
 import { Program } from './processes.ts';
@@ -100,6 +102,9 @@ export class DemoMixnet {
     await Promise.all(this.#wizards.map((wizard) => wizard.stop()));
     await Promise.all(this.nodes.map((node) => node.stop()));
     await Promise.all(this.controllers.map((controller) => controller.stop()));
+    // A program that was killed has left its redis-server behind, for its next start.
+    const folders = this.peers.flatMap((peer) => [peer.nodeDataDir, peer.controllerDataDir]);
+    await Promise.all(folders.map((folder) => endStore(folder)));
   }
 
   /** Waits until every node's store is up and its directory valid. */
@@ -173,6 +178,16 @@ export class DemoMixnet {
     );
     this.#wizards.push(wizard);
     return wizard;
+  }
+}
+
+async function endStore(dataDir: string): Promise<void> {
+  try {
+    const store = await connectStore({ dataDir, log: silentLog, name: 'demo' });
+    await store.redis.shutdown('NOSAVE').catch(() => undefined);
+    await store.close();
+  } catch {
+    // Nothing answers there: the program has ended it, as it should.
   }
 }
 
