@@ -51,12 +51,6 @@ export const messageData = z.object({
 });
 export type MessageData = z.output<typeof messageData>;
 
-/**
- * `data` of the answer to `POST /messages`: a receipt. It tells neither id nor count, which an open
- * endpoint shows to its owners only, and does not send the text back.
- */
-export const messageReceipt = z.object({ endpoint_id: endpointId, box, message_hash: hex64 });
-
 /** Query of `GET /messages`. */
 export const messageQuery = z.object({
   endpoint_id: endpointId,
