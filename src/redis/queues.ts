@@ -125,7 +125,8 @@ export async function openWorker(
   const close = async (waitMsMax = 20_000): Promise<void> => {
     // While Redis is away no job can be ended, and a polite QUIT would wait for it for ever.
     if (store.redis.status !== 'ready') await closeWorker(worker.close(true), CLOSE_AWAY_MS_MAX);
-    else if (!(await closeWorker(worker.close(), waitMsMax))) void disconnectQuietly(worker);
+    else if (!(await closeWorker(worker.close(), waitMsMax)))
+      worker.disconnect().catch(() => undefined);
   };
   store.beforeClose(close);
   return { close };
@@ -258,10 +259,6 @@ async function closeWorker(closing: Promise<void>, waitMsMax: number): Promise<b
   } finally {
     clearTimeout(timer);
   }
-}
-
-async function disconnectQuietly(worker: Worker): Promise<void> {
-  await worker.disconnect().catch(() => undefined);
 }
 
 /**
