@@ -33,7 +33,9 @@ export function problems(log: Log, now: () => number): Middleware {
       if (!ctx.req.complete) ctx.set('Connection', 'close');
       ctx.body = JSON.stringify(problem);
       ctx.type = PROBLEM_TYPE;
-      const fields = { reason: error.code, method: ctx.method, resource: resourceOf(path) };
+      // What was wrong, exactly: for the log, not for who asked.
+      const rule = error.message;
+      const fields = { reason: error.code, rule, method: ctx.method, resource: resourceOf(path) };
       if (error.code === 'unexpected') {
         log.error({ ...fields, error: thrown }, 'a request met a bug');
       } else if (isWithin(quota, Math.floor(now() / 1000))) {

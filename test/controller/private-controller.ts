@@ -45,7 +45,7 @@ export class PrivateController {
   readonly url: string;
   readonly store: ControllerStore;
   readonly nodes = new Set<string>();
-  readonly log: { reason?: string; error?: unknown }[] = [];
+  readonly log: { reason?: string; rule?: string; error?: unknown }[] = [];
   #skewMs = 0;
 
   constructor(url: string, store: ControllerStore) {
