@@ -1,9 +1,9 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { parseStrict } from '../../src/api/canonical.ts';
-import { createIdentity } from '../../src/crypto/keys.ts';
-import { native } from '../../src/crypto/native.ts';
-import { endpointOf, openEndpoint, privateController, sharedStore } from './private-controller.ts';
+import { parseStrict } from '../../../src/api/canonical.ts';
+import { createIdentity } from '../../../src/crypto/keys.ts';
+import { native } from '../../../src/crypto/native.ts';
+import { endpointOf, openEndpoint, privateController, sharedStore } from '../private-controller.ts';
 
 const store = sharedStore(test);
 const RUNS = Number(process.env['FUZZ_RUNS'] ?? 150);
