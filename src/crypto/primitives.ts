@@ -28,6 +28,12 @@ export const LABELS = {
   /** Makes of a storage key the key that names what is stored, and the key that it is sealed under. */
   storageName: 'panoramix/v1/storage-name',
   storageSeal: 'panoramix/v1/storage-seal',
+  /** Under a batch link's order key: the stream that shuffles a cycle, serials, and what dummies are made of. */
+  batchOrder: 'panoramix/v1/batch-order',
+  batchSerial: 'panoramix/v1/batch-serial',
+  batchDummy: 'panoramix/v1/batch-dummy',
+  /** Hashed with endpoint id and nonce into a dummy's message: who shows the nonce shows that it was one. */
+  batchDummyMessage: 'panoramix/v1/batch-dummy-message',
 } as const satisfies Record<string, `panoramix/v1/${string}`>;
 
 /** That many bytes from a cryptographic random number generator; tests pass recorded ones. */

@@ -1,0 +1,173 @@
+/**
+ * What an owner checks of a batch cycle before it signs or goes on (design §7): that a closing names
+ * every message it was shown and none that it was not, that a box holds what was agreed, that a link
+ * gives as many as it took. Whoever fails, controller or owner, is told by one word.
+ */
+import { canonicalText, parseStrict } from '../api/canonical.ts';
+import { hex64, isSortedSet } from '../api/fields.ts';
+import { messageHash, type Box } from '../api/message.ts';
+import type { Primitives } from '../crypto/primitives.ts';
+import { z } from 'zod';
+import type { BatchDrops } from './batch-peel.ts';
+
+/** Why a cycle does not go on. */
+export type CycleReason =
+  /** The controller names a message by another hash than its content has, */
+  | 'hash-differs'
+  /** or shows a message of another box, or one twice. */
+  | 'message-foreign'
+  /** A closing names too few or too many, not in order, */
+  | 'size-too-small'
+  | 'size-too-large'
+  | 'hashes-unsorted'
+  /** leaves out what this owner has read, */
+  | 'message-left-out'
+  /** or names what it was not shown. */
+  | 'message-unseen'
+  /** A box lacks a message that was agreed on, */
+  | 'message-missing'
+  /** or holds one that was not. */
+  | 'message-added'
+  /** A link does not give what it took, less what it dropped. */
+  | 'count-differs'
+  /** The links' last messages and the PROCESSBOX are not the same. */
+  | 'result-differs'
+  /** A dummy of this owner was closed in and has not come out. */
+  | 'dummy-lost'
+  /** Proof that cannot be read, or that shows dummies which are none. */
+  | 'proof-malformed'
+  | 'dummy-foreign';
+
+/** A message as somebody read it from a box. */
+export interface BoxMessage {
+  readonly id: number;
+  readonly sender: string;
+  readonly recipient: string;
+  readonly text: string;
+  readonly serial: string;
+  readonly messageHash: string;
+}
+
+/** Null where each message has the hash that its content has, in this box, and none comes twice. */
+export function checkBox(
+  primitives: Primitives,
+  endpointId: string,
+  box: Box,
+  messages: readonly BoxMessage[],
+): CycleReason | null {
+  const hashes = new Set<string>();
+  for (const message of messages) {
+    const { sender, recipient, text, serial } = message;
+    const fields = { endpoint_id: endpointId, box, sender, recipient, text, serial };
+    if (messageHash(primitives, fields) !== message.messageHash) return 'hash-differs';
+    if (hashes.has(message.messageHash)) return 'message-foreign';
+    hashes.add(message.messageHash);
+  }
+  return null;
+}
+
+/**
+ * Null where a closing may be signed. Ids are the controller's, in the order of arrival: the named ones
+ * must be all up to the highest of them, so that no choice is left to whoever composes.
+ * @param read the INBOX as it is shown to us now
+ * @param seen what we have said that we had read, before anything was composed
+ */
+export function reviewClosing(
+  named: readonly string[],
+  read: readonly BoxMessage[],
+  seen: readonly string[],
+  sizes: { readonly sizeMin: number; readonly sizeMax: number },
+): CycleReason | null {
+  if (!isSortedSet(named)) return 'hashes-unsorted';
+  if (named.length < sizes.sizeMin) return 'size-too-small';
+  if (named.length > sizes.sizeMax) return 'size-too-large';
+  const chosen = new Set(named);
+  if (!seen.every((hash) => chosen.has(hash))) return 'message-left-out';
+  const shown = new Map(read.map((message) => [message.messageHash, message.id]));
+  if (!named.every((hash) => shown.has(hash))) return 'message-unseen';
+  const lastId = Math.max(0, ...named.map((hash) => shown.get(hash) as number));
+  const whole = read.every(({ id, messageHash: hash }) => id > lastId || chosen.has(hash));
+  return whole ? null : 'message-left-out';
+}
+
+/** The messages to close with: the oldest up to `sizeMax`, sorted by hash; null while they are too few. */
+export function chooseClosing(
+  read: readonly BoxMessage[],
+  sizes: { readonly sizeMin: number; readonly sizeMax: number },
+): string[] | null {
+  if (read.length < sizes.sizeMin) return null;
+  const oldest = read.toSorted((left, right) => left.id - right.id).slice(0, sizes.sizeMax);
+  return oldest.map((message) => message.messageHash).toSorted();
+}
+
+/** Null where a box holds exactly the messages that were agreed on. */
+export function compareBox(
+  agreed: readonly string[],
+  read: readonly BoxMessage[],
+): CycleReason | null {
+  const shown = new Set(read.map((message) => message.messageHash));
+  if (!agreed.every((hash) => shown.has(hash))) return 'message-missing';
+  return shown.size === agreed.length ? null : 'message-added';
+}
+
+/** What went through one link, as its owner has signed it. */
+export interface LinkCount {
+  readonly took: number;
+  readonly gave: number;
+  readonly drops: BatchDrops;
+}
+
+/** Null where every link took what the one before gave, and gave that less what it dropped. */
+export function checkCounts(accepted: number, links: readonly LinkCount[]): CycleReason | null {
+  let count = accepted;
+  for (const { took, gave, drops } of links) {
+    const dropped = Object.values(drops).reduce((sum, each) => sum + each, 0);
+    if (took !== count || gave !== took - dropped) return 'count-differs';
+    count = gave;
+  }
+  return null;
+}
+
+/** Null where two boxes hold the same messages for the same recipients, in whatever order. */
+export function compareContents(
+  left: readonly Pick<BoxMessage, 'recipient' | 'text' | 'serial'>[],
+  right: readonly Pick<BoxMessage, 'recipient' | 'text' | 'serial'>[],
+): CycleReason | null {
+  const contents = (list: typeof left): string =>
+    canonicalText(
+      list.map(({ recipient, text, serial }) => `${recipient}/${serial}/${text}`).toSorted(),
+    );
+  return contents(left) === contents(right) ? null : 'result-differs';
+}
+
+const linkProof = z.strictObject({ drops: z.record(z.string(), z.int().min(1)) });
+const cycleProof = z.strictObject({
+  dummies: z.array(hex64).refine(isSortedSet, 'not sorted'),
+});
+
+/** `process_proof` of a link: what it dropped, and why. */
+export function encodeLinkProof(drops: BatchDrops): string {
+  return canonicalText({ drops });
+}
+
+/** What `encodeLinkProof` wrote, or null. */
+export function decodeLinkProof(text: string | undefined): BatchDrops | null {
+  const proof = linkProof.safeParse(parsed(text));
+  return proof.success ? proof.data.drops : null;
+}
+
+/** `process_proof` of a whole cycle: the nonces of the owners' dummies, so that readers leave them out. */
+export function encodeCycleProof(nonces: readonly string[]): string {
+  return canonicalText({ dummies: nonces.toSorted() });
+}
+
+/** What `encodeCycleProof` wrote, or null. */
+export function decodeCycleProof(text: string | undefined): readonly string[] | null {
+  const proof = cycleProof.safeParse(parsed(text));
+  return proof.success ? proof.data.dummies : null;
+}
+
+function parsed(text: string | undefined): unknown {
+  const read = text === undefined ? null : parseStrict(text);
+  return read?.ok && canonicalText(read.value) === text ? read.value : null;
+}

@@ -1,0 +1,102 @@
+import test from 'ava';
+import { messageHash } from '../../src/api/message.ts';
+import { createIdentity } from '../../src/crypto/keys.ts';
+import { native } from '../../src/crypto/native.ts';
+import {
+  checkBox,
+  checkCounts,
+  chooseClosing,
+  compareBox,
+  compareContents,
+  decodeCycleProof,
+  decodeLinkProof,
+  encodeCycleProof,
+  encodeLinkProof,
+  reviewClosing,
+  type BoxMessage,
+} from '../../src/mixnet/batch-cycle.ts';
+
+const recipient = createIdentity(native).peerId;
+const sender = createIdentity(native).peerId;
+
+function read(id: number, text = `text ${id}`): BoxMessage {
+  const fields = { sender, recipient, text, serial: '' };
+  const hash = messageHash(native, { endpoint_id: 'gateway_1', box: 'INBOX', ...fields });
+  return { id, ...fields, messageHash: hash };
+}
+
+const inbox = [1, 2, 3, 4, 5, 6].map((id) => read(id));
+const hashes = (list: readonly BoxMessage[]): string[] =>
+  list.map((message) => message.messageHash).toSorted();
+const sizes = { sizeMin: 5, sizeMax: 6 };
+
+test('a box is believed where each hash is that of its content, in that box of that endpoint', (t) => {
+  t.is(checkBox(native, 'gateway_1', 'INBOX', inbox), null);
+  t.is(checkBox(native, 'gateway_2', 'INBOX', inbox), 'hash-differs');
+  t.is(checkBox(native, 'gateway_1', 'OUTBOX', inbox), 'hash-differs');
+  const swapped = inbox.with(2, { ...read(3), text: 'another' });
+  t.is(checkBox(native, 'gateway_1', 'INBOX', swapped), 'hash-differs');
+  t.is(checkBox(native, 'gateway_1', 'INBOX', [...inbox, read(1)]), 'message-foreign');
+});
+
+test('a closing of all that was read is signed, later arrivals left for the next cycle', (t) => {
+  t.is(reviewClosing(hashes(inbox), inbox, hashes(inbox), sizes), null);
+  const early = inbox.slice(0, 5);
+  t.is(reviewClosing(hashes(early), inbox, hashes(early), sizes), null);
+});
+
+test('a closing that leaves out, invents, is too small, too large or unsorted is not signed', (t) => {
+  const early = inbox.slice(0, 5);
+  t.is(reviewClosing(hashes(early), inbox, hashes(inbox), sizes), 'message-left-out');
+  const gap = inbox.filter(({ id }) => id !== 3);
+  t.is(reviewClosing(hashes(gap), inbox, [], sizes), 'message-left-out');
+  t.is(reviewClosing(hashes(inbox), early, hashes(early), sizes), 'message-unseen');
+  t.is(reviewClosing(hashes(inbox.slice(0, 4)), inbox, [], sizes), 'size-too-small');
+  const many = [...inbox, read(7)];
+  t.is(reviewClosing(hashes(many), many, [], sizes), 'size-too-large');
+  t.is(reviewClosing(hashes(inbox).toReversed(), inbox, [], sizes), 'hashes-unsorted');
+});
+
+test('what is chosen to close with passes the review of everybody who was shown the same', (t) => {
+  t.is(chooseClosing(inbox.slice(0, 4), sizes), null);
+  const many = [...inbox, read(7), read(8)];
+  const chosen = chooseClosing(many, sizes) as string[];
+  t.is(chosen.length, 6);
+  t.is(reviewClosing(chosen, many, chosen, sizes), null);
+});
+
+test('a box with less or more than was agreed on is told from a whole one', (t) => {
+  const agreed = hashes(inbox);
+  t.is(compareBox(agreed, inbox), null);
+  t.is(compareBox(agreed, inbox.slice(1)), 'message-missing');
+  t.is(compareBox(agreed, [...inbox, read(7)]), 'message-added');
+  t.is(compareBox(agreed, [...inbox.slice(1), read(7)]), 'message-missing');
+});
+
+test('links that take, drop and give what adds up are believed, others not', (t) => {
+  const link = (took: number, gave: number, drops = {}) => ({ took, gave, drops });
+  t.is(checkCounts(5, [link(5, 5), link(5, 4, { replayed: 1 }), link(4, 4)]), null);
+  t.is(checkCounts(5, [link(5, 4), link(4, 4)]), 'count-differs');
+  t.is(checkCounts(5, [link(4, 4)]), 'count-differs');
+  t.is(checkCounts(5, [link(5, 5), link(4, 4)]), 'count-differs');
+  t.is(checkCounts(5, [link(5, 6)]), 'count-differs');
+});
+
+test('two boxes are alike in whatever order, and differ by one text, recipient or repetition', (t) => {
+  t.is(compareContents(inbox, inbox.toReversed()), null);
+  t.is(compareContents(inbox, inbox.with(0, read(9))), 'result-differs');
+  t.is(compareContents(inbox, inbox.with(0, { ...read(1), recipient: sender })), 'result-differs');
+  t.is(compareContents(inbox, [...inbox, read(1)]), 'result-differs');
+});
+
+test('proofs are read exactly as they were written', (t) => {
+  t.deepEqual(decodeLinkProof(encodeLinkProof({ replayed: 2 })), { replayed: 2 });
+  t.is(decodeLinkProof(undefined), null);
+  t.is(decodeLinkProof('{"drops":{"replayed":-1}}'), null);
+  t.is(decodeLinkProof('{ "drops": {} }'), null);
+  t.deepEqual(
+    decodeCycleProof(encodeCycleProof([sender, recipient])),
+    [sender, recipient].toSorted(),
+  );
+  t.is(decodeCycleProof('{"dummies":["x"]}'), null);
+});
