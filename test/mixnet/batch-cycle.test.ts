@@ -14,6 +14,7 @@ import {
   encodeLinkProof,
   reviewClosing,
   type BoxMessage,
+  type LinkCount,
 } from '../../src/mixnet/batch-cycle.ts';
 
 const recipient = createIdentity(native).peerId;
@@ -28,6 +29,7 @@ function read(id: number, text = `text ${id}`): BoxMessage {
 const inbox = [1, 2, 3, 4, 5, 6].map((id) => read(id));
 const hashes = (list: readonly BoxMessage[]): string[] =>
   list.map((message) => message.messageHash).toSorted();
+const link = (took: number, gave: number, drops = {}): LinkCount => ({ took, gave, drops });
 const sizes = { sizeMin: 5, sizeMax: 6 };
 
 test('a box is believed where each hash is that of its content, in that box of that endpoint', (t) => {
@@ -74,7 +76,6 @@ test('a box with less or more than was agreed on is told from a whole one', (t) 
 });
 
 test('links that take, drop and give what adds up are believed, others not', (t) => {
-  const link = (took: number, gave: number, drops = {}) => ({ took, gave, drops });
   t.is(checkCounts(5, [link(5, 5), link(5, 4, { replayed: 1 }), link(4, 4)]), null);
   t.is(checkCounts(5, [link(5, 4), link(4, 4)]), 'count-differs');
   t.is(checkCounts(5, [link(4, 4)]), 'count-differs');
