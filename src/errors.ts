@@ -111,11 +111,17 @@ export const ERRORS = {
   'status-refused': refusal(409, 'Endpoint cannot change to this status'),
   'last-message-mismatch': refusal(409, 'Not the last message'),
   'messages-unreleased': refusal(409, 'Endpoint still holds messages'),
+  'batch-size': refusal(409, 'Too few or too many messages are named'),
+  'message-missing': refusal(409, 'A message that is named is not in the box'),
   'box-refused': refusal(403, 'Box takes no messages from here'),
+  'box-closed': refusal(409, 'Box takes no messages now'),
   'recipient-foreign': refusal(400, 'Recipient does not own the endpoint'),
   'sender-refused': refusal(403, 'Sender may not post here'),
   'reader-refused': refusal(403, 'Reader does not own the endpoint'),
   'readers-too-many': refusal(503, 'Too many readers wait', true),
+  'address-too-fast': refusal(429, 'Too many requests from this address', true),
+  'key-too-fast': refusal(429, 'Too many requests of this key', true),
+  'endpoint-too-fast': refusal(429, 'Too many messages for this endpoint', true),
 
   // The owners': why a mixnet was not agreed on (src/client/agree.ts, src/wizard).
   'agreement-refused': refusal(409, 'A party does not sign what was composed'),

@@ -1,17 +1,29 @@
 /**
  * Endpoints (D4.2 §6.4, design §7): the box-keeping positions of a peer. A continuous endpoint has one
- * owner and stays open for its key's lifetime; batch cycles are of other types.
+ * owner and stays open for its key's lifetime; a batch endpoint goes through cycles, each step of which
+ * all its owners agree on (controller/README.md says how).
  */
 import { z } from 'zod';
-import { endpointId, hex64, peerId } from './fields.ts';
+import { endpointId, hex64, isSortedSet, peerId } from './fields.ts';
 import { consensusLog } from './peer.ts';
 
 /** Stop-and-go mixing: each packet leaves after its own delay (design §7, mixing strategies). */
 export const CONTINUOUS = 'SPHINXMIX_CONTINUOUS';
-/** Unread messages that one endpoint may hold: 65536 packets of 45 kB are 3 GB. */
+/** A batch endpoint of a combined peer in front of a chain of links (D4.2 §5.2). */
+export const BATCH_GATEWAY = 'SPHINXMIX_GATEWAY';
+/** A batch endpoint by itself: a link of a chain, or one stop of a route that the sender has drawn. */
+export const BATCH = 'SPHINXMIX';
+/** Types whose endpoints go through cycles; the last is D4.2's own example. A controller mixes none. */
+export const BATCH_TYPES: readonly string[] = [BATCH_GATEWAY, BATCH, 'ZEUS_SK_MIX'];
+/** Unread messages that one continuous endpoint may hold: 65536 packets of 45 kB are 3 GB. */
 export const SIZE_MAX = 65_536;
+/** Messages of a batch cycle: a closing names each hash in 67 bytes, and twice that is a text's limit. */
+export const BATCH_SIZE_MAX = 3_840;
 
-/** Statuses of an endpoint. FULL takes no messages and may open again; CLOSED and PROCESSED may not. */
+/**
+ * Statuses of an endpoint. FULL takes no messages and may open again. Of a continuous endpoint CLOSED
+ * is for good; a batch endpoint opens its next cycle after PROCESSED.
+ */
 export const endpointStatus = z.enum(['OPEN', 'FULL', 'CLOSED', 'PROCESSED']);
 export type EndpointStatus = z.output<typeof endpointStatus>;
 
@@ -42,14 +54,15 @@ export type EndpointCreate = z.input<typeof endpointCreate>;
 /** As it is stored. */
 export type EndpointFields = z.output<typeof endpointCreate>;
 
-/** `data` of `PATCH /endpoints/ID`. */
+/** `data` of `PATCH /endpoints/ID`: beside OPEN and FULL nothing, else what the comments say. */
 export const endpointUpdate = z.strictObject({
   endpoint_id: endpointId,
   status: endpointStatus,
   /** Continuous, CLOSED and PROCESSED: the last id that the endpoint has taken. */
   last_message_id: z.int().min(0).optional(),
-  /** Batch: the messages that the cycle takes, or gives. */
-  message_hashes: z.array(hex64).max(SIZE_MAX).optional(),
+  /** Batch: of the INBOX what the cycle takes (CLOSED), of the PROCESSBOX what it gives (PROCESSED). */
+  message_hashes: z.array(hex64).max(BATCH_SIZE_MAX).refine(isSortedSet, 'not sorted').optional(),
+  /** Batch, PROCESSED: what convinces others that nothing was changed, where the backend has it. */
   process_proof: z
     .string()
     .max(64 * 1024)
@@ -59,7 +72,7 @@ export type EndpointUpdate = z.output<typeof endpointUpdate>;
 
 /**
  * `data` of `GET /endpoints/ID`. `inbox_hash` and `last_message_id` are there once it is closed; its
- * owners see them before (signed reading).
+ * owners see the last id before (signed reading). All are of the present cycle.
  */
 export const endpointData = z.object({
   peer_id: peerId,
@@ -73,7 +86,11 @@ export const endpointData = z.object({
   public: z.boolean(),
   senders,
   inbox_hash: hex64.optional(),
+  /** Continuous: the last that it has taken. Batch: the highest that the closing names. */
   last_message_id: z.int().optional(),
+  /** Batch, once it is processed. */
+  outbox_hash: hex64.optional(),
+  process_proof: z.string().optional(),
   consensus_logs: z.array(consensusLog),
 });
 export type EndpointData = z.output<typeof endpointData>;

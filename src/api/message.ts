@@ -6,10 +6,13 @@ import { z } from 'zod';
 import type { Primitives } from '../crypto/primitives.ts';
 import { canonicalText } from './canonical.ts';
 import { endpointId, hex64, peerId } from './fields.ts';
+import { problemDocument } from './problem.ts';
 import { hashText } from './signed.ts';
 
 /** Longest text: packets of BODY_LEN 32768 are 44 kB of base64url; this leaves room for twice that. */
 export const MESSAGE_TEXT_LENGTH_MAX = 128 * 1024;
+/** Messages in one list POST; with texts of 44 kB its body is 2.8 MB. */
+export const POST_LIST_MAX = 64;
 /** Messages in one answer; with texts of 44 kB about 11 MB. */
 export const LIST_LIMIT_MAX = 256;
 export const LIST_LIMIT_DEFAULT = 64;
@@ -24,9 +27,9 @@ export type Box = z.output<typeof box>;
 export const messageCreate = z.strictObject({
   endpoint_id: endpointId,
   box,
-  /** The poster's key, which also signs the request. */
+  /** INBOX: the poster's key, which also signs the request. PROCESSBOX: the endpoint's peer. */
   sender: hex64,
-  /** INBOX: the endpoint's peer. */
+  /** INBOX: the endpoint's peer. PROCESSBOX: whom the message is for, once it is in the OUTBOX. */
   recipient: peerId,
   text: z.string().min(1).max(MESSAGE_TEXT_LENGTH_MAX),
   /** 32 hex digits of the poster's, random; D4.2's example has none: empty. */
@@ -37,16 +40,30 @@ export const messageCreate = z.strictObject({
 });
 export type MessageCreate = z.output<typeof messageCreate>;
 
+/** `data` of `POST /messages`, where several are posted at once: each is taken or refused by itself. */
+export const messageCreateList = z.array(messageCreate).min(1).max(POST_LIST_MAX);
+
+/** What a stored message is answered with: no id, which would tell the count. */
+export const messageReceipt = z.object({ endpoint_id: endpointId, box, message_hash: hex64 });
+export type MessageReceipt = z.output<typeof messageReceipt>;
+
+/** Answer to a list, in its order: what a single POST would have been answered. */
+export const messageReceipts = z.array(
+  z.union([z.object({ data: messageReceipt }), z.object({ problem: problemDocument })]),
+);
+
 /** `data` of a message as its readers get it. */
 export const messageData = z.object({
   endpoint_id: endpointId,
+  /** Where it is now. */
   box,
-  /** Counted per endpoint, from 1, without gaps. */
+  /** Counted per endpoint over all its boxes, from 1, without gaps. */
   id: z.int().min(1),
   sender: hex64,
   recipient: peerId,
   text: z.string(),
   serial: z.string(),
+  /** `messageHash` with the box it was posted into (`postedInto`), so it stays while it moves. */
   message_hash: hex64,
 });
 export type MessageData = z.output<typeof messageData>;
@@ -58,6 +75,8 @@ export const messageQuery = z.object({
   /** Only ids above this one. */
   after: z.coerce.number().int().min(0).default(0),
   limit: z.coerce.number().int().min(1).max(LIST_LIMIT_MAX).default(LIST_LIMIT_DEFAULT),
+  /** Only messages for this peer; of an OUTBOX also who owns that peer may read these. */
+  recipient: peerId.optional(),
   /** Long poll: ms to wait for the first message. */
   wait: z.coerce.number().int().min(0).max(WAIT_MS_MAX).default(0),
 });
@@ -70,6 +89,11 @@ export const releaseQuery = z.object({
   up_to: z.coerce.number().int().min(0),
 });
 
+/** The box into which a message was posted that is now in another: its hash names that one. */
+export function postedInto(now: Box): 'INBOX' | 'PROCESSBOX' {
+  return now === 'INBOX' || now === 'ACCEPTED' ? 'INBOX' : 'PROCESSBOX';
+}
+
 /** SHA-256 in hex over the canonical text of `{endpoint_id, box, sender, recipient, text, serial}`. */
 export function messageHash(
   primitives: Primitives,
@@ -80,6 +104,14 @@ export function messageHash(
     primitives,
     canonicalText({ endpoint_id, box: into, sender, recipient, text, serial }),
   );
+}
+
+/**
+ * `inbox_hash` and `outbox_hash` of a batch endpoint: SHA-256 of the canonical text of the sorted
+ * message hashes that its closing, or its result, names.
+ */
+export function batchHash(primitives: Primitives, messageHashes: readonly string[]): string {
+  return hashText(primitives, canonicalText(messageHashes.toSorted()));
 }
 
 /** `inbox_hash` of a continuous endpoint that has taken nothing yet. */
