@@ -236,5 +236,6 @@ function packetOf(text: string, packetBytes: number): Uint8Array | null {
 function toCommit(outcome: MixOutcome): Pick<CommitEntry, 'outcome'> | null {
   if (outcome.kind === 'drop') return null;
   if (outcome.kind === 'cover') return { outcome: { kind: 'none' } };
+  if (outcome.kind === 'fragment') return { outcome: { ...outcome, ack: null } };
   return { outcome };
 }

@@ -55,6 +55,10 @@ export const FRAGMENT_LIMITS: FragmentLimits = {
 /** What became of a fragment, besides `committed`. */
 export type FragmentRefusal = 'message-full' | 'message-mismatch' | 'message-expired';
 
+/** How many keys and values `writeFragmentLua` takes, for what a script has after them. */
+export const FRAGMENT_KEYS = 5;
+export const FRAGMENT_VALUES = 10;
+
 /**
  * The write as part of the journal's script: what is refused returns from it with its reason, what is
  * there already, or belongs to a delivered message, counts as written.

@@ -5,7 +5,7 @@
 import { toHex } from '../bytes.ts';
 import { guarded } from './clients.ts';
 import type { Store } from './embedded.ts';
-import { writeFragmentLua } from './fragment-store.ts';
+import { FRAGMENT_KEYS, FRAGMENT_VALUES, writeFragmentLua } from './fragment-store.ts';
 import type { Fragment, FragmentRefusal, FragmentStore } from './fragment-store.ts';
 import { writeRecordLua } from './records.ts';
 import type { Records } from './records.ts';
@@ -25,17 +25,24 @@ const TAGS_MAX_DEFAULT = 4_000_000;
 /** Written and fsynced together: 128 packets are 4 MB. */
 const GROUP_MAX = 128;
 
+/** A packet to pass on: the one that came, without its outermost layer, or the answer to it. */
+export interface Onward {
+  readonly packet: Uint8Array;
+  /** Address of the next hop, 16 bytes. */
+  readonly next: Uint8Array;
+  /** Unix ms. */
+  readonly dueMs: number;
+}
+
 /** What becomes of a packet. */
 export type Outcome =
+  | ({ readonly kind: 'forward' } & Onward)
   | {
-      readonly kind: 'forward';
-      readonly packet: Uint8Array;
-      /** Address of the next hop, 16 bytes. */
-      readonly next: Uint8Array;
-      /** Unix ms. */
-      readonly dueMs: number;
+      readonly kind: 'fragment';
+      readonly fragment: Fragment;
+      /** Leaves where the fragment is stored, under the record id of the tag; null: no answer. */
+      readonly ack: Onward | null;
     }
-  | { readonly kind: 'fragment'; readonly fragment: Fragment }
   | { readonly kind: 'none' };
 
 /** A packet to commit. */
@@ -64,11 +71,17 @@ const WRITE_TAG = `
   redis.call('INCR', KEYS[2])
   return 'committed'
 `;
-const COMMIT: Record<Outcome['kind'], Script> = {
-  forward: createScript('commit a packet', CHECK_TAG + writeRecordLua(2, 2) + WRITE_TAG),
-  fragment: createScript('commit a fragment', CHECK_TAG + writeFragmentLua(2, 2) + WRITE_TAG),
-  none: createScript('commit a tag', CHECK_TAG + WRITE_TAG),
-};
+const FORWARD = createScript('commit a packet', CHECK_TAG + writeRecordLua(2, 2) + WRITE_TAG);
+const FRAGMENT = createScript('commit a fragment', CHECK_TAG + writeFragmentLua(2, 2) + WRITE_TAG);
+/** A refused fragment returns before its ack is written. */
+const ACKED = createScript(
+  'commit a fragment and its ack',
+  CHECK_TAG +
+    writeFragmentLua(2, 2) +
+    writeRecordLua(2 + FRAGMENT_KEYS, 2 + FRAGMENT_VALUES) +
+    WRITE_TAG,
+);
+const NONE = createScript('commit a tag', CHECK_TAG + WRITE_TAG);
 
 /** Replay tags and commits of all endpoints of a node. */
 export class Journal {
@@ -158,25 +171,32 @@ export class Journal {
 
   #call({ endpointId, tag, outcome }: CommitEntry): { script: Script; call: ScriptCall } {
     const { bucket, rest } = this.#place(endpointId, tag);
-    const write = this.#write(endpointId, tag, outcome);
+    const { script, writes } = this.#writes(endpointId, tag, outcome);
     return {
-      script: COMMIT[outcome.kind],
+      script,
       call: {
-        keys: [bucket, this.#count(endpointId), ...write.keys],
-        values: [rest, this.#tagsMax, ...write.values],
+        keys: [bucket, this.#count(endpointId), ...writes.flatMap(({ keys }) => keys)],
+        values: [rest, this.#tagsMax, ...writes.flatMap(({ values }) => values)],
       },
     };
   }
 
-  #write(endpointId: string, tag: Uint8Array, outcome: Outcome): ScriptCall {
-    if (outcome.kind === 'none') return { keys: [], values: [] };
-    if (outcome.kind === 'fragment') {
-      if (this.#fragments === null) throw new RangeError('this node keeps no fragments');
-      return this.#fragments.writeCall(outcome.fragment, this.#now());
-    }
-    const { packet, next, dueMs } = outcome;
-    const recordId = this.#records.recordId(endpointId, tag);
-    return this.#records.writeCall({ recordId, endpointId, packet, next, dueMs });
+  #writes(
+    endpointId: string,
+    tag: Uint8Array,
+    outcome: Outcome,
+  ): { readonly script: Script; readonly writes: readonly ScriptCall[] } {
+    if (outcome.kind === 'none') return { script: NONE, writes: [] };
+    const onward = ({ packet, next, dueMs }: Onward): ScriptCall => {
+      const recordId = this.#records.recordId(endpointId, tag);
+      return this.#records.writeCall({ recordId, endpointId, packet, next, dueMs });
+    };
+    if (outcome.kind === 'forward') return { script: FORWARD, writes: [onward(outcome)] };
+    if (this.#fragments === null) throw new RangeError('this node keeps no fragments');
+    const kept = this.#fragments.writeCall(outcome.fragment, this.#now());
+    return outcome.ack === null
+      ? { script: FRAGMENT, writes: [kept] }
+      : { script: ACKED, writes: [kept, onward(outcome.ack)] };
   }
 
   #place(endpointId: string, tag: Uint8Array): { readonly bucket: string; readonly rest: Buffer } {

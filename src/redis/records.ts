@@ -44,15 +44,14 @@ const WRITE = `
 const PUT = createScript('store a packet', WRITE);
 
 // KEYS: record. ARGV: key of an index without its endpoint, record id.
-const REMOVE = createScript(
-  'remove a packet',
-  `
-  local head = redis.call('GETRANGE', KEYS[1], 0, 64)
-  if head == '' then return 0 end
-  redis.call('ZREM', ARGV[1] .. string.sub(head, 2, 1 + string.byte(head, 1)), ARGV[2])
-  return redis.call('DEL', KEYS[1])
-  `,
-);
+const REMOVE_TEXT = `
+  local head = redis.call('GETRANGE', KEYS[1], 0, 255)
+  if head ~= '' then
+    redis.call('ZREM', ARGV[1] .. string.sub(head, 2, 1 + string.byte(head, 1)), ARGV[2])
+  end
+  local removed = redis.call('DEL', KEYS[1])
+`;
+const REMOVE = createScript('remove a packet', `${REMOVE_TEXT} return removed`);
 
 /** Packets on their way. */
 export class Records {
@@ -81,7 +80,7 @@ export class Records {
     await runScript(this.#store.redis, PUT, this.writeCall(record));
   }
 
-  /** Keys and values of the write, for the journal's script; see `WRITE_RECORD`. */
+  /** Keys and values of the write, for the journal's script; see `writeRecordLua`. */
   writeCall(record: ForwardRecord): ScriptCall {
     const { recordId, endpointId, next, dueMs, packet } = record;
     if (next.length !== NEXT_BYTES) throw new RangeError(`next: expected ${NEXT_BYTES} bytes`);
@@ -121,8 +120,12 @@ export class Records {
 
   /** Removes a settled record; its replay tag stays. False where it was gone already. */
   async remove(recordId: string): Promise<boolean> {
-    const call = { keys: [this.#key(recordId)], values: [this.#index(''), recordId] };
-    return (await runScript(this.#store.redis, REMOVE, call)) === 1;
+    return (await runScript(this.#store.redis, REMOVE, this.removeCall(recordId))) === 1;
+  }
+
+  /** Keys and values of the removal, for another script; see `removeRecordLua`. */
+  removeCall(recordId: string): ScriptCall {
+    return { keys: [this.#key(recordId)], values: [this.#index(''), recordId] };
   }
 
   /**
@@ -167,6 +170,22 @@ export class Records {
     return removed;
   }
 
+  /**
+   * Packets that wait, of one endpoint or of all together: what bounds the packets of others must count
+   * their endpoint alone, or mail of our own would decide what becomes of them.
+   */
+  async count(endpointId?: string): Promise<number> {
+    const { redis } = this.#store;
+    return await guarded('count packets', async () => {
+      if (endpointId !== undefined) return await redis.zcard(this.#index(endpointId));
+      const owners = await redis.smembers(this.#endpoints());
+      const counts = await Promise.all(
+        owners.map(async (owner) => await redis.zcard(this.#index(owner))),
+      );
+      return counts.reduce((sum, count) => sum + count, 0);
+    });
+  }
+
   /** Removes all that one endpoint holds. Its storage key must go too: copies of Redis remain. */
   async destroy(endpointId: string): Promise<void> {
     for await (const { recordId } of this.pending(endpointId)) await this.remove(recordId);
@@ -199,9 +218,21 @@ export class Records {
   }
 }
 
-/** The write as part of another script, which has its own keys and values before these. */
+/**
+ * The write as part of another script, which has its own keys and values before these: 3 keys and
+ * 4 values, those of `Records.writeCall`.
+ */
 export function writeRecordLua(keysBefore: number, valuesBefore: number): string {
-  return WRITE.replaceAll(/(KEYS|ARGV)\[(\d)\]/g, (_, table: string, index: string) => {
+  return shifted(WRITE, keysBefore, valuesBefore);
+}
+
+/** The removal as part of another script: 1 key and 2 values, those of `Records.removeCall`. */
+export function removeRecordLua(keysBefore: number, valuesBefore: number): string {
+  return shifted(REMOVE_TEXT, keysBefore, valuesBefore);
+}
+
+function shifted(text: string, keysBefore: number, valuesBefore: number): string {
+  return text.replaceAll(/(KEYS|ARGV)\[(\d)\]/g, (_, table: string, index: string) => {
     return `${table}[${Number(index) + (table === 'KEYS' ? keysBefore : valuesBefore)}]`;
   });
 }

@@ -50,7 +50,7 @@ async function createExit(t: ExecutionContext, serve: () => Promise<void>) {
     fragmentMail(envelope, signed, data, geometry).map((fragment) => ({
       endpointId: 'e',
       tag: native.random(16),
-      outcome: { kind: 'fragment', fragment },
+      outcome: { kind: 'fragment', fragment, ack: null },
     })),
   );
   const [id = ''] = await fragments.complete();

@@ -9,7 +9,7 @@ import type { Store } from '../../src/redis/embedded.ts';
 import { FragmentStore } from '../../src/redis/fragment-store.ts';
 import type { Fragment, FragmentLimits } from '../../src/redis/fragment-store.ts';
 import { Journal } from '../../src/redis/journal.ts';
-import type { CommitEntry } from '../../src/redis/journal.ts';
+import type { CommitEntry, Onward, Outcome } from '../../src/redis/journal.ts';
 import { Records } from '../../src/redis/records.ts';
 import { killServer, temporaryDataDir, temporaryStore, until } from './private-redis.ts';
 
@@ -17,6 +17,9 @@ const STORAGE_KEYS = new Map([
   ['one', bytes(32)],
   ['two', bytes(32)],
 ]);
+/** As long as the owner of fragments for one exit, whose peer id has 64 digits. */
+const LONG_OWNER = `outbound-${'b'.repeat(64)}`;
+STORAGE_KEYS.set(LONG_OWNER, bytes(32));
 const EXIT_KEY = bytes(32);
 const NOW_MS = 1_800_000_000_000;
 const HOUR_MS = 3_600_000;
@@ -175,6 +178,52 @@ test('what Redis holds of a packet is sealed, and opens under its own endpoint a
   t.is(await without.load(id), null);
 });
 
+test('a fragment and its ack are written together, or neither is', async (t) => {
+  const limits = { messagesMax: 1 };
+  const { journal, records, fragments } = journalOn(await temporaryStore(t), { limits });
+  const parts = [bytes(300), bytes(300)];
+  const kept = fragment({ messageId: bytes(16), parts, index: 0, ack: onward() });
+  t.deepEqual(await journal.commit([kept]), ['committed']);
+  const ack = await records.load(records.recordId('one', kept.tag));
+  t.like(ack, { ...kept.outcome.ack, endpointId: 'one' });
+
+  // The same fragment by another route is there already, and is acked again.
+  const again = fragment({ ...kept.outcome.fragment, ack: onward() });
+  t.deepEqual(await journal.commit([again]), ['committed']);
+  t.like(await records.load(records.recordId('one', again.tag)), { ...again.outcome.ack });
+  t.is((await fragments.usage()).messages, 1);
+
+  const refused = fragment({ messageId: bytes(16), parts, index: 0, ack: onward() });
+  t.deepEqual(await journal.commit([refused, kept]), ['message-full', 'replayed']);
+  t.is(await records.load(records.recordId('one', refused.tag)), null);
+  t.is(await records.count(), 2);
+});
+
+test('waiting packets are counted, those of one endpoint or all', async (t) => {
+  const { journal, records } = journalOn(await temporaryStore(t));
+  t.is(await records.count(), 0);
+  const entries = [forward('one'), forward('one'), forward('two'), none('two')];
+  await journal.commit(entries);
+  t.deepEqual(
+    [await records.count('one'), await records.count('two'), await records.count()],
+    [2, 1, 3],
+  );
+  for (const { endpointId, tag } of entries) {
+    await records.remove(records.recordId(endpointId, tag));
+  }
+  t.is(await records.count(), 0);
+});
+
+test('removing the record of an owner with a long name left its place in the index for ever', async (t) => {
+  const { records } = journalOn(await temporaryStore(t));
+  const recordId = 'a'.repeat(32);
+  await records.put({ recordId, endpointId: LONG_OWNER, ...onward() });
+  t.is(await records.count(LONG_OWNER), 1);
+  t.true(await records.remove(recordId));
+  t.is(await records.count(LONG_OWNER), 0);
+  t.deepEqual(await Array.fromAsync(records.pending()), []);
+});
+
 test('records that nothing names are swept, the others stay', async (t) => {
   const { records } = journalOn(await temporaryStore(t));
   for (const recordId of ['named', 'orphan', 'orphan2']) {
@@ -298,8 +347,12 @@ function journalOn(
 }
 
 function forward(endpointId: string, packet = bytes(1_000)): CommitEntry {
-  const outcome = { kind: 'forward', packet, next: bytes(16), dueMs: NOW_MS } as const;
+  const outcome = { kind: 'forward', ...onward(packet) } as const;
   return { endpointId, tag: bytes(16), outcome };
+}
+
+function onward(packet = bytes(1_000)): Onward {
+  return { packet, next: bytes(16), dueMs: NOW_MS };
 }
 
 function none(endpointId: string): CommitEntry {
@@ -307,16 +360,21 @@ function none(endpointId: string): CommitEntry {
 }
 
 function fragment(
-  of: { messageId: Uint8Array; index: number; parts?: Uint8Array[] } & Partial<Fragment>,
-): CommitEntry & { readonly outcome: { readonly kind: 'fragment'; readonly fragment: Fragment } } {
-  const { parts, ...rest } = of;
+  of: {
+    messageId: Uint8Array;
+    index: number;
+    parts?: Uint8Array[];
+    ack?: Onward;
+  } & Partial<Fragment>,
+): CommitEntry & { readonly outcome: Extract<Outcome, { kind: 'fragment' }> } {
+  const { parts, ack = null, ...rest } = of;
   const part = {
     total: parts?.length ?? 0,
     expiryMs: NOW_MS + HOUR_MS,
     bytes: parts?.[of.index] ?? bytes(1),
     ...rest,
   };
-  return { endpointId: 'one', tag: bytes(16), outcome: { kind: 'fragment', fragment: part } };
+  return { endpointId: 'one', tag: bytes(16), outcome: { kind: 'fragment', fragment: part, ack } };
 }
 
 function packetOf(entry: CommitEntry): Uint8Array {
