@@ -35,6 +35,7 @@ const domain = z
 const traffic = z.strictObject({
   delay_mean_ms: z.int().min(0).max(3_600_000).default(2_000),
   ticks_per_second: z.number().positive().max(1_000).default(2),
+  loops_per_second: z.number().positive().max(1_000).default(0.5),
   mixes_per_route: z.int().min(1).max(4).default(3),
   expiry_ms: z
     .int()

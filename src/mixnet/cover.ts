@@ -1,11 +1,11 @@
 /**
  * What a payload is for, and cover: a payload of the same size whose `dest` says that it carries
- * nothing. The difference is inside the encryption; only its exit sees it.
+ * nothing but its reply block. The difference is inside the encryption; only its exit sees it.
  */
 import { equalBytes, fromUtf8 } from '../bytes.ts';
-import type { Geometry } from './geometry.ts';
+import { FRAME_BYTES, MARK_BYTES, type Geometry } from './geometry.ts';
 
-/** The words in `dest`. Application messages and acks will have theirs. */
+/** The words in `dest`. Application messages will have theirs. */
 export const DESTINATIONS = { mail: fromUtf8('mail'), cover: fromUtf8('cover') } as const;
 
 export type Destination = keyof typeof DESTINATIONS;
@@ -16,7 +16,9 @@ export function destinationOf(dest: Uint8Array): Destination | null {
   return equalBytes(dest, DESTINATIONS.cover) ? 'cover' : null;
 }
 
-/** The message of a cover payload: as long as every other one. */
-export function coverMessage(geometry: Geometry): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(geometry.messageBytes);
+/** The message of a cover payload: as long as every other one, its reply block at the same place. */
+export function coverMessage(geometry: Geometry, replyBlock: Uint8Array): Uint8Array<ArrayBuffer> {
+  const message = new Uint8Array(geometry.messageBytes);
+  message.set(replyBlock, FRAME_BYTES + MARK_BYTES);
+  return message;
 }

@@ -36,6 +36,7 @@ const packetParams = z.strictObject({
 const traffic = z.strictObject({
   delay_mean_ms: z.int().min(0).max(86_400_000),
   ticks_per_second: z.number().positive().max(10_000),
+  loops_per_second: z.number().positive().max(10_000),
   mixes_per_route: z.int().min(1).max(16),
   expiry_ms: z
     .int()

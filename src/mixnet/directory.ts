@@ -4,7 +4,7 @@
  * owners have not signed (design §8). directory-texts.ts has the shapes, verify-nodes.ts the checks.
  */
 import type { Rule } from '../api/peer.ts';
-import { equalBytes } from '../bytes.ts';
+import { toHex } from '../bytes.ts';
 import type { SphinxParams } from '../sphinx/packet.ts';
 
 /** Public traffic parameters that all gateways keep to (design §10). */
@@ -13,6 +13,8 @@ export interface Traffic {
   readonly delayMeanMs: number;
   /** Rate of each gateway's Poisson clock; may be a fraction. */
   readonly ticksPerSecond: number;
+  /** Rate of the loops of each node that is no gateway; a gateway's acked packets are its loops. */
+  readonly loopsPerSecond: number;
   /** Mixes between entry and exit. */
   readonly mixesPerRoute: number;
   /** How long a mail may be under way before its sender gets a report. */
@@ -71,17 +73,27 @@ export interface Directory {
   readonly logHead: string;
 }
 
+/** A node, and the one of its endpoints that an address names. */
+interface Addressed {
+  readonly node: DirectoryNode;
+  readonly endpoint: DirectoryEndpoint;
+}
+
+/** Made at the first look, for every packet asks; a directory never changes. */
+const indexes = new WeakMap<Directory, ReadonlyMap<string, Addressed>>();
+
 /** The node and endpoint that a packet's 16-byte address names, or null: `unknown-next-hop`. */
-export function nodeByAddress(
-  directory: Directory,
-  address: Uint8Array,
-): { readonly node: DirectoryNode; readonly endpoint: DirectoryEndpoint } | null {
-  for (const node of directory.nodes) {
-    for (const endpoint of node.endpoints) {
-      if (equalBytes(endpoint.address, address)) return { node, endpoint };
-    }
+export function nodeByAddress(directory: Directory, address: Uint8Array): Addressed | null {
+  let index = indexes.get(directory);
+  if (index === undefined) {
+    index = new Map(
+      directory.nodes.flatMap((node) =>
+        node.endpoints.map((endpoint) => [toHex(endpoint.address), { node, endpoint }] as const),
+      ),
+    );
+    indexes.set(directory, index);
   }
-  return null;
+  return index.get(toHex(address)) ?? null;
 }
 
 /** The node of a peer, or null. */

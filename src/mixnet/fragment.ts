@@ -59,11 +59,19 @@ export function join(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   return concat(...parts);
 }
 
-/** A fragment as a payload's message: exactly `geometry.messageBytes` long. */
-export function encodeFragment(fragment: Fragment, geometry: Geometry): Uint8Array<ArrayBuffer> {
+/**
+ * A fragment as a payload's message: exactly `geometry.messageBytes` long.
+ * @param replyBlock by which its exit acks it; zeros while it is stored and has no route yet
+ */
+export function encodeFragment(
+  fragment: Fragment,
+  geometry: Geometry,
+  replyBlock: Uint8Array = new Uint8Array(geometry.replyBlockBytes),
+): Uint8Array<ArrayBuffer> {
   const { messageId, index, total, expiryMs, bytes } = fragment;
   if (messageId.length !== 16) throw new RangeError('a message id has 16 bytes');
   if (bytes.length > geometry.fragmentBytes) throw new RangeError('fragment too long');
+  if (replyBlock.length !== geometry.replyBlockBytes) throw new RangeError('no reply block');
   return concat(
     writeUint(VERSION, 1),
     messageId,
@@ -71,8 +79,9 @@ export function encodeFragment(fragment: Fragment, geometry: Geometry): Uint8Arr
     writeUint(total, 4),
     writeUint(expiryMs, 6),
     writeUint(bytes.length, 4),
-    // No gateway marks its fragments yet, and none asks for acks: their room stays empty.
-    new Uint8Array(MARK_BYTES + geometry.replyBlockBytes),
+    // No gateway marks its fragments yet: the room stays empty.
+    new Uint8Array(MARK_BYTES),
+    replyBlock,
     pad(bytes, geometry.fragmentBytes),
   );
 }

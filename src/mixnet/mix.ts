@@ -1,11 +1,12 @@
 /**
  * What a node does with one packet: forward it after its delay, keep the fragment that it carries,
- * let cover end here, or drop it for a named reason. Pure, in two steps, for the order of work is
+ * let cover end here, take the answer to one of its own, or drop it for a named reason. Pure, in two steps, for the order of work is
  * lengths, point, MAC, replay tag, commit, body: `openHeader` is cheap and comes before any
  * look at tags, `openBody` does the wide-block work, and only for a packet not seen before.
  */
 import { wipe } from '../crypto/primitives.ts';
 import type { Drop, DropReason, PeeledHeader, Sphinx } from '../sphinx/index.ts';
+import { replyBlockOf } from './ack.ts';
 import { destinationOf } from './cover.ts';
 import { delayMsMax } from './delay.ts';
 import { nodeByAddress, type Directory } from './directory.ts';
@@ -20,6 +21,9 @@ export type MixDropReason =
   | 'message-full'
   | 'message-mismatch'
   | 'message-expired'
+  | 'overloaded'
+  | 'reply-unknown'
+  | 'reply-malformed'
   | 'unknown-next-hop'
   | 'delay-too-long'
   | 'routing-unsupported'
@@ -50,9 +54,25 @@ export type MixOutcome =
       /** When to send it on, in ms since 1970. */
       readonly dueMs: number;
     }
-  | { readonly kind: 'fragment'; readonly fragment: Fragment }
-  | { readonly kind: 'cover' }
+  | {
+      readonly kind: 'fragment';
+      readonly fragment: Fragment;
+      /** By which it is acked; see ack.ts. */
+      readonly replyBlock: Uint8Array;
+    }
+  | { readonly kind: 'cover'; readonly replyBlock: Uint8Array }
+  /** The answer to a packet of ours, or a loop that came back. */
+  | Reply
   | MixDrop;
+
+/** What comes back along one of our own reply blocks. */
+export interface Reply {
+  readonly kind: 'reply';
+  /** By which its maker knows it, 16 bytes. */
+  readonly id: Uint8Array;
+  /** The body, for `readAck` with what the maker kept. */
+  readonly delta: Uint8Array;
+}
 
 /** What a node knows when it judges a packet. */
 export interface MixView {
@@ -94,6 +114,7 @@ export type PeeledPayload =
       readonly delayMs: number;
     }
   | { readonly kind: 'payload'; readonly dest: Uint8Array; readonly message: Uint8Array }
+  | Reply
   | MixDrop;
 
 /** The work of `openBody`, without its judgement: another thread may do it. */
@@ -101,6 +122,10 @@ export function peelPayload(sphinx: Sphinx, header: PeeledHeader): PeeledPayload
   const { routing, macKey, out, delta } = sphinx.peelBody(header);
   if (routing.kind === 'relay') {
     return { kind: 'relay', packet: out, next: routing.address, delayMs: routing.delayMs };
+  }
+  if (routing.kind === 'reply') {
+    wipe(macKey);
+    return { kind: 'reply', id: routing.id, delta };
   }
   const payload = sphinx.openForward(macKey, delta);
   wipe(macKey);
@@ -116,21 +141,24 @@ export function judgeHeader(view: MixView, header: PeeledHeader | Drop): OpenedH
 
 /** The judgement of `openBody`, on what another thread may have peeled. */
 export function judgePayload(view: MixView, peeled: PeeledPayload, arrivedMs: number): MixOutcome {
-  if (peeled.kind === 'drop') return peeled;
+  if (peeled.kind === 'drop' || peeled.kind === 'reply') return peeled;
   if (peeled.kind === 'relay') {
     const { packet, next, delayMs } = peeled;
     return { kind: 'forward', packet, next, dueMs: arrivedMs + delayMs };
   }
   const destination = destinationOf(peeled.dest);
   if (destination === null) return { kind: 'drop', reason: 'dest-unknown' };
-  if (destination === 'cover') return { kind: 'cover' };
+  if (destination === 'cover') {
+    return { kind: 'cover', replyBlock: replyBlockOf(peeled.message, view.geometry) };
+  }
   return fragmentOutcome(view, peeled.message, arrivedMs);
 }
 
 function routingReason(view: MixView, { routing }: PeeledHeader): MixDropReason | null {
   if (routing.kind === 'deliver') return view.isExit ? null : 'not-an-exit';
-  if (routing.kind === 'relay' && !view.isMix) return 'not-a-mix';
+  if (routing.kind === 'reply') return routing.dest.length === 0 ? null : 'routing-unsupported';
   if (routing.kind !== 'relay') return 'routing-unsupported';
+  if (!view.isMix) return 'not-a-mix';
   if (routing.delayMs > delayMsMax(view.directory.traffic.delayMeanMs)) return 'delay-too-long';
   return nodeByAddress(view.directory, routing.address) === null ? 'unknown-next-hop' : null;
 }
@@ -142,5 +170,5 @@ function fragmentOutcome(view: MixView, message: Uint8Array, nowMs: number): Mix
   if (fragment.expiryMs > nowMs + view.directory.traffic.expiryMs + EXPIRY_SLACK_MS) {
     return { kind: 'drop', reason: 'fragment-expiry-too-far' };
   }
-  return { kind: 'fragment', fragment };
+  return { kind: 'fragment', fragment, replyBlock: replyBlockOf(message, view.geometry) };
 }

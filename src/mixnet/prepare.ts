@@ -5,12 +5,16 @@
 import { concat, fromHex, readUint, writeUint } from '../bytes.ts';
 import type { Random } from '../crypto/primitives.ts';
 import type { Sphinx } from '../sphinx/index.ts';
+import { buildAck } from './ack.ts';
 import { coverMessage, DESTINATIONS, type Destination } from './cover.ts';
+import type { Directory } from './directory.ts';
 import type { Envelope } from './envelope.ts';
 import { encodeFragment, split, type Fragment } from './fragment.ts';
 import type { Geometry } from './geometry.ts';
 import {
+  chooseReturn,
   chooseRoute,
+  drawDelays,
   sphinxHops,
   type RouteHop,
   type RouteQuery,
@@ -19,6 +23,8 @@ import {
 
 /** In front of the envelope. */
 const ENVELOPE_LENGTH_BYTES = 4;
+/** A reply block's dest is empty (design §6): its id finds the rest. */
+const NO_DEST = new Uint8Array();
 
 /** Envelope and data as one message: length of the envelope (4), the signed envelope, the data. */
 export function joinMail(signedEnvelope: Uint8Array, data: Uint8Array): Uint8Array<ArrayBuffer> {
@@ -66,12 +72,20 @@ export type PreparedPacket =
       readonly packet: Uint8Array;
       /** Where it goes first. */
       readonly first: RouteHop;
-      /** Until when every endpoint of its route is open, in ms since 1970. */
+      /** Until when every endpoint of its way out and back is open, in ms since 1970. */
       readonly freshUntilMs: number;
+      /** What its sender keeps to know and to read the answer. */
+      readonly reply: { readonly id: Uint8Array; readonly keytuple: readonly Uint8Array[] };
+      readonly trip: {
+        /** Peer ids of all hops out and back, without the sender. */
+        readonly nodes: readonly string[];
+        /** Sum of the delays drawn for them; an exit adds its own for the ack. */
+        readonly delayMs: number;
+      };
     }
   | { readonly kind: 'none'; readonly reason: RouteReason };
 
-/** A packet that carries a fragment, on a fresh random route. */
+/** A packet that carries a fragment, on a fresh random route, with a reply block on another. */
 export function prepareFragment(
   sphinx: Sphinx,
   geometry: Geometry,
@@ -79,17 +93,42 @@ export function prepareFragment(
   query: RouteQuery,
   fragment: Fragment,
 ): PreparedPacket {
-  return preparePacket(sphinx, random, query, 'mail', encodeFragment(fragment, geometry));
+  return preparePacket(sphinx, random, query, 'mail', (replyBlock) =>
+    encodeFragment(fragment, geometry, replyBlock),
+  );
 }
 
-/** A packet that carries nothing, on a fresh random route. */
+/** A packet that carries nothing but its reply block. */
 export function prepareCover(
   sphinx: Sphinx,
   geometry: Geometry,
   random: Random,
   query: RouteQuery,
 ): PreparedPacket {
-  return preparePacket(sphinx, random, query, 'cover', coverMessage(geometry));
+  return preparePacket(sphinx, random, query, 'cover', (replyBlock) =>
+    coverMessage(geometry, replyBlock),
+  );
+}
+
+/** A loop: a reply block that we answer ourselves, so that the packet comes back through other mixes. */
+export function prepareLoop(
+  sphinx: Sphinx,
+  random: Random,
+  query: { readonly directory: Directory; readonly me: string; readonly nowMs: number },
+): PreparedPacket {
+  const back = prepareReturn(sphinx, random, { ...query, from: query.me });
+  if (back.kind === 'none') return back;
+  const loop = buildAck(sphinx, back.replyBlock, 'kept');
+  if (loop === null) throw new RangeError('our own reply block cannot be read');
+  return {
+    kind: 'packet',
+    packet: loop.packet,
+    first: back.hops[0] as RouteHop,
+    freshUntilMs: freshUntilMs(back.hops),
+    reply: back.reply,
+    // The last hop is ourselves.
+    trip: { nodes: back.hops.slice(0, -1).map(peerIdOf), delayMs: back.delayMs },
+  };
 }
 
 function preparePacket(
@@ -97,15 +136,46 @@ function preparePacket(
   random: Random,
   query: RouteQuery,
   destination: Destination,
-  message: Uint8Array,
+  messageWith: (replyBlock: Uint8Array) => Uint8Array,
 ): PreparedPacket {
+  const { directory, entry, exit, nowMs } = query;
   const route = chooseRoute(random, query);
   if (route.kind === 'none') return route;
-  const hops = sphinxHops(random, route.hops, query.directory.traffic.delayMeanMs);
+  const back = prepareReturn(sphinx, random, { directory, from: exit, me: entry, nowMs });
+  if (back.kind === 'none') return back;
+  const delaysMs = drawDelays(random, route.hops, directory.traffic.delayMeanMs);
+  const hops = sphinxHops(route.hops, delaysMs);
+  const message = messageWith(back.replyBlock);
+  const nodes = [...route.hops, ...back.hops.slice(0, -1)].map(peerIdOf);
   return {
     kind: 'packet',
     packet: sphinx.build(hops, DESTINATIONS[destination], message, random),
     first: route.hops[0] as RouteHop,
-    freshUntilMs: Math.min(...route.hops.map(({ endpoint }) => endpoint.closesMs)),
+    freshUntilMs: freshUntilMs([...route.hops, ...back.hops]),
+    reply: back.reply,
+    trip: { nodes, delayMs: sum(delaysMs) + back.delayMs },
   };
+}
+
+/** A reply block on a fresh random way, with what its maker keeps. */
+function prepareReturn(sphinx: Sphinx, random: Random, query: Parameters<typeof chooseReturn>[1]) {
+  const route = chooseReturn(random, query);
+  if (route.kind === 'none') return route;
+  const delaysMs = drawDelays(random, route.hops, query.directory.traffic.delayMeanMs);
+  const hops = sphinxHops(route.hops, delaysMs);
+  const { id, keytuple, surb } = sphinx.createSurb(hops, NO_DEST, random);
+  const replyBlock = sphinx.encodeSurb(surb);
+  return { ...route, replyBlock, reply: { id, keytuple }, delayMs: sum(delaysMs) };
+}
+
+function freshUntilMs(hops: readonly RouteHop[]): number {
+  return Math.min(...hops.map(({ endpoint }) => endpoint.closesMs));
+}
+
+function peerIdOf({ node }: RouteHop): string {
+  return node.peerId;
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
 }

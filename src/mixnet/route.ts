@@ -21,8 +21,9 @@ export interface RouteHop {
  * - `exit-unknown`: the directory has no such gateway
  * - `exit-closed`: the exit has no open endpoint
  * - `mixes-too-few`: fewer owners with an open mix than the snapshot's mixes per route
+ * - `self-closed`: the directory has no open endpoint of ours to which a reply could come
  */
-export type RouteReason = 'exit-unknown' | 'exit-closed' | 'mixes-too-few';
+export type RouteReason = 'exit-unknown' | 'exit-closed' | 'mixes-too-few' | 'self-closed';
 
 export type RouteChoice =
   | { readonly kind: 'route'; readonly hops: readonly RouteHop[] }
@@ -53,15 +54,38 @@ export function chooseRoute(random: Random, query: RouteQuery): RouteChoice {
   const exitEndpoint = openEndpoint(exitNode, query.nowMs);
   if (exitEndpoint === null) return { kind: 'none', reason: 'exit-closed' };
 
-  const mixes = mixesByOwner(query, exitNode.owner);
-  const hops: RouteHop[] = [];
-  while (hops.length < query.directory.traffic.mixesPerRoute) {
-    const owner = drawOne(random, [...mixes.keys()]);
-    if (owner === null) return { kind: 'none', reason: 'mixes-too-few' };
-    hops.push(drawOne(random, mixes.get(owner) ?? []) as RouteHop);
-    mixes.delete(owner);
-  }
+  const { mixesPerRoute } = query.directory.traffic;
+  const hops = drawMixes(random, mixesByOwner(query, exitNode.owner), mixesPerRoute);
+  if (hops.length < mixesPerRoute) return { kind: 'none', reason: 'mixes-too-few' };
   return { kind: 'route', hops: [...hops, { node: exitNode, endpoint: exitEndpoint }] };
+}
+
+/**
+ * Draws the way back of a reply block: other mixes by the same rule, then the sender's own node. From
+ * an exit to the entry, or, where `from` is the sender itself, a loop; a loop takes as many mixes as
+ * there are where they are fewer than on a route, for it protects nobody's mail.
+ */
+export function chooseReturn(
+  random: Random,
+  query: {
+    readonly directory: Directory;
+    /** Peer id of who will post the reply; its owner's mixes are left out. */
+    readonly from: string;
+    /** Peer id of the sender, to whom the reply comes. */
+    readonly me: string;
+    readonly nowMs: number;
+  },
+): RouteChoice {
+  const { directory, from, me, nowMs } = query;
+  const node = directory.nodes.find(({ peerId }) => peerId === me);
+  const endpoint = node && openEndpoint(node, nowMs);
+  if (!endpoint) return { kind: 'none', reason: 'self-closed' };
+  const mixes = mixesByOwner({ directory, entry: from, exit: me, nowMs }, node.owner);
+  const { mixesPerRoute } = directory.traffic;
+  const least = from === me ? 1 : mixesPerRoute;
+  const hops = drawMixes(random, mixes, mixesPerRoute);
+  if (hops.length < least) return { kind: 'none', reason: 'mixes-too-few' };
+  return { kind: 'route', hops: [...hops, { node, endpoint }] };
 }
 
 /**
@@ -74,19 +98,44 @@ export function ownersMissing(query: RouteQuery): number {
   return Math.max(0, query.directory.traffic.mixesPerRoute - owners);
 }
 
-/**
- * The route as Sphinx hops. `hops[i + 1].routing` is what hop i reads: the address of hop i + 1 and
- * how long to hold the packet at hop i, drawn here from the snapshot's mean.
- */
-export function sphinxHops(
+/** How long each mix of a route holds the packet, in ms, drawn from the snapshot's mean. */
+export function drawDelays(
   random: Random,
   route: readonly RouteHop[],
   delayMeanMs: number,
+): readonly number[] {
+  return route.slice(1).map(() => drawDelayMs(random, delayMeanMs));
+}
+
+/**
+ * The route as Sphinx hops. `hops[i + 1].routing` is what hop i reads: the address of hop i + 1 and
+ * how long to hold the packet at hop i.
+ * @param delaysMs as `drawDelays` gives them: one for each hop but the last
+ */
+export function sphinxHops(
+  route: readonly RouteHop[],
+  delaysMs: readonly number[],
 ): readonly Hop[] {
   return route.map(({ endpoint }, position) => ({
     publicKey: endpoint.publicKey,
-    routing: relayRouting(endpoint.address, position > 0 ? drawDelayMs(random, delayMeanMs) : 0),
+    routing: relayRouting(endpoint.address, delaysMs[position - 1] ?? 0),
   }));
+}
+
+/** Mixes of different owners in the order in which they are passed, fewer where there are too few. */
+function drawMixes(
+  random: Random,
+  byOwner: Map<string, RouteHop[]>,
+  mixesPerRoute: number,
+): RouteHop[] {
+  const hops: RouteHop[] = [];
+  while (hops.length < mixesPerRoute) {
+    const owner = drawOne(random, [...byOwner.keys()]);
+    if (owner === null) break;
+    hops.push(drawOne(random, byOwner.get(owner) ?? []) as RouteHop);
+    byOwner.delete(owner);
+  }
+  return hops;
 }
 
 function mixesByOwner(query: RouteQuery, exitOwner: string): Map<string, RouteHop[]> {

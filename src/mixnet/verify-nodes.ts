@@ -148,6 +148,7 @@ function sameTraffic(left: TrafficText, right: TrafficText): boolean {
   return (
     left.delay_mean_ms === right.delay_mean_ms &&
     left.ticks_per_second === right.ticks_per_second &&
+    left.loops_per_second === right.loops_per_second &&
     left.mixes_per_route === right.mixes_per_route &&
     left.expiry_ms === right.expiry_ms
   );
@@ -210,6 +211,7 @@ function trafficOf(text: TrafficText): Traffic {
   return {
     delayMeanMs: text.delay_mean_ms,
     ticksPerSecond: text.ticks_per_second,
+    loopsPerSecond: text.loops_per_second,
     mixesPerRoute: text.mixes_per_route,
     expiryMs: text.expiry_ms,
   };

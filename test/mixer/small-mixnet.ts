@@ -45,7 +45,7 @@ export interface SmallMixnet {
   mail(from: SmallNode, to: SmallNode, data: Uint8Array, over?: Partial<MixedMail>): MixedMail;
 }
 
-const TRAFFIC = { delayMeanMs: 100, ticksPerSecond: 40, expiryMs: 3_600_000 };
+const TRAFFIC = { delayMeanMs: 100, ticksPerSecond: 40, loopsPerSecond: 0.5, expiryMs: 3_600_000 };
 
 /** Starts mixes and gateways; they stop with the test. */
 export async function smallMixnet(

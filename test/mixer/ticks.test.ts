@@ -20,7 +20,7 @@ test('ticks stopped for an hour where the clock was set back by an hour', async 
   const clock = { aheadMs: 3_600_000 };
   const now = (): number => NOW_MS + performance.now() + clock.aheadMs;
   const directory = madeDirectory([madeNode(9, { roles: ['gateway'] })]);
-  const traffic = { ...directory.traffic, ticksPerSecond: 50, mixesPerRoute: 0 };
+  const traffic = { ...directory.traffic, ticksPerSecond: 50, loopsPerSecond: 0.5, mixesPerRoute: 0 };
   const view = () => ({
     sphinx,
     geometry: geometryOf(sphinx),

@@ -54,6 +54,7 @@ export function madeDirectory(
     traffic: {
       delayMeanMs: 2000,
       ticksPerSecond: 2,
+      loopsPerSecond: 0.5,
       mixesPerRoute: 3,
       expiryMs: 5 * 86_400_000,
     },

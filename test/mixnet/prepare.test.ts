@@ -1,6 +1,7 @@
 import test from 'ava';
 import { concat, writeUint } from '../../src/bytes.ts';
 import { native } from '../../src/crypto/native.ts';
+import { buildAck, readAck, replyBlockOf } from '../../src/mixnet/ack.ts';
 import { coverMessage, DESTINATIONS, destinationOf } from '../../src/mixnet/cover.ts';
 import { geometryOf } from '../../src/mixnet/geometry.ts';
 import {
@@ -8,6 +9,7 @@ import {
   joinMail,
   prepareCover,
   prepareFragment,
+  prepareLoop,
   splitMail,
 } from '../../src/mixnet/prepare.ts';
 import { createSphinx } from '../../src/sphinx/index.ts';
@@ -34,21 +36,28 @@ const directory = madeDirectory([
 const query = { directory, entry: peerIdOf(8), exit: peerIdOf(9), nowMs: NOW_MS };
 const mail = { messageId: '07'.repeat(16), expiryMs: NOW_MS + 1000 };
 
-/** What the exit finds in a packet after every hop has peeled it. */
-function open(packet: Uint8Array, first: string): { dest: Uint8Array; message: Uint8Array } {
+/** A packet from hop to hop to its end: who peeled it, and how long the mixes were to hold it. */
+function walk(packet: Uint8Array, first: string) {
+  const passed: string[] = [];
+  let delayMs = 0;
   let at = first;
   for (let left = packet; ;) {
     const peeled = sphinx.peel(secrets.get(at) as Uint8Array, left);
     if (peeled.kind === 'drop') throw new Error(peeled.reason);
-    if (peeled.routing.kind === 'deliver') {
-      const payload = sphinx.openForward(peeled.macKey, peeled.delta);
-      if ('kind' in payload) throw new Error(payload.reason);
-      return payload;
-    }
-    if (peeled.routing.kind !== 'relay') throw new Error(peeled.routing.kind);
+    passed.push(at);
+    if (peeled.routing.kind !== 'relay') return { peeled, at, passed, delayMs };
+    delayMs += peeled.routing.delayMs;
     at = peerIdOf(peeled.routing.address[0] as number);
     left = peeled.out;
   }
+}
+
+/** What the exit finds in a packet after every hop has peeled it. */
+function open(packet: Uint8Array, first: string): { dest: Uint8Array; message: Uint8Array } {
+  const { peeled } = walk(packet, first);
+  const payload = sphinx.openForward(peeled.macKey, peeled.delta);
+  if ('kind' in payload) throw new Error(payload.reason);
+  return payload;
 }
 
 test('envelope and data come apart again', (t) => {
@@ -81,7 +90,61 @@ test('fragment and cover differ in nothing but what their exit reads', (t) => {
   t.is(destinationOf(fragmentPayload.dest), 'mail');
   t.is(destinationOf(coverPayload.dest), 'cover');
   t.is(fragmentPayload.message.length, coverPayload.message.length);
-  t.deepEqual(coverPayload.message, coverMessage(geometry));
+  const replyBlock = replyBlockOf(coverPayload.message, geometry);
+  t.deepEqual(coverPayload.message, coverMessage(geometry, replyBlock));
+  t.false(replyBlock.every((byte) => byte === 0));
+  t.is(sent.reply.keytuple.length, cover.reply.keytuple.length);
+  t.is(sent.trip.nodes.length, cover.trip.nodes.length);
+});
+
+test('a reply block in a packet leads its ack back, and the ack says what the exit decided', (t) => {
+  const [fragment] = fragmentMail(mail, new Uint8Array(9), random(5), geometry);
+  for (const verdict of ['kept', 'refused'] as const) {
+    const sent = prepareFragment(sphinx, geometry, random, query, fragment as never);
+    if (sent.kind !== 'packet') throw new Error('no route');
+    const { message } = open(sent.packet, sent.first.node.peerId);
+    const ack = buildAck(sphinx, replyBlockOf(message, geometry), verdict);
+    if (ack === null) throw new Error('no ack');
+    t.is(ack.packet.length, sphinx.packetBytes);
+    const back = walk(ack.packet, peerIdOf(ack.next[0] as number));
+    t.is(back.at, peerIdOf(8));
+    const { routing, delta } = back.peeled;
+    if (routing.kind !== 'reply') throw new Error(routing.kind);
+    t.deepEqual(routing.id, sent.reply.id);
+    t.is(readAck(sphinx, sent.reply.keytuple, delta), verdict);
+    const other = prepareCover(sphinx, geometry, random, query);
+    if (other.kind !== 'packet') throw new Error('no route');
+    t.is(readAck(sphinx, other.reply.keytuple, delta), null);
+    t.deepEqual(sent.trip.nodes.slice(-3), back.passed.slice(0, -1));
+  }
+});
+
+test('the trip names every hop out and back and the sum of the delays that their headers hold', (t) => {
+  const cover = prepareCover(sphinx, geometry, random, query);
+  if (cover.kind !== 'packet') throw new Error('no route');
+  const out = walk(cover.packet, cover.first.node.peerId);
+  const { message } = open(cover.packet, cover.first.node.peerId);
+  const ack = buildAck(sphinx, replyBlockOf(message, geometry), 'kept');
+  if (ack === null) throw new Error('no ack');
+  const back = walk(ack.packet, peerIdOf(ack.next[0] as number));
+  t.deepEqual(cover.trip.nodes, [...out.passed, ...back.passed.slice(0, -1)]);
+  t.is(cover.trip.delayMs, out.delayMs + back.delayMs);
+});
+
+test('a loop comes back to its sender over other mixes, and looks like every other packet', (t) => {
+  const me = peerIdOf(1);
+  const loop = prepareLoop(sphinx, random, { directory, me, nowMs: NOW_MS });
+  if (loop.kind !== 'packet') throw new Error('no loop');
+  t.is(loop.packet.length, sphinx.packetBytes);
+  const back = walk(loop.packet, loop.first.node.peerId);
+  t.is(back.at, me);
+  t.deepEqual(back.passed, [...loop.trip.nodes, me]);
+  t.is(back.delayMs, loop.trip.delayMs);
+  t.deepEqual(back.peeled.routing.kind === 'reply' && back.peeled.routing.id, loop.reply.id);
+});
+
+test('bytes that are no reply block get no answer', (t) => {
+  t.is(buildAck(sphinx, new Uint8Array(3), 'kept'), null);
 });
 
 test('a dest that is no word of ours is none', (t) => {

@@ -1,7 +1,14 @@
 import test from 'ava';
 import { delayMsMax } from '../../src/mixnet/delay.ts';
 import type { Directory } from '../../src/mixnet/directory.ts';
-import { chooseRoute, ownersMissing, sphinxHops, type RouteHop } from '../../src/mixnet/route.ts';
+import {
+  chooseReturn,
+  chooseRoute,
+  drawDelays,
+  ownersMissing,
+  sphinxHops,
+  type RouteHop,
+} from '../../src/mixnet/route.ts';
 import { readRouting } from '../../src/sphinx/routing.ts';
 import { madeDirectory, madeNode, NOW_MS, peerIdOf } from './made-directory.ts';
 import { seededRandom } from './seeded-random.ts';
@@ -104,7 +111,9 @@ test("a gateway's cover for itself goes over three mixes too", (t) => {
 test('each mix reads the address of the next hop and its own delay', (t) => {
   const hops = choose(madeDirectory([...ends, ...mixes])) as readonly RouteHop[];
   const random = seededRandom(7);
-  const sphinx = sphinxHops(random, hops, 2000);
+  const delaysMs = drawDelays(random, hops, 2000);
+  t.is(delaysMs.length, 3);
+  const sphinx = sphinxHops(hops, delaysMs);
   const delays = sphinx.map(({ routing }, i) => {
     const read = readRouting(routing);
     if (typeof read === 'string' || read.kind !== 'relay') throw new Error('no relay');
@@ -112,10 +121,40 @@ test('each mix reads the address of the next hop and its own delay', (t) => {
     t.true(read.delayMs <= delayMsMax(2000));
     return read.delayMs;
   });
-  t.is(delays[0], 0);
+  t.deepEqual(delays, [0, ...delaysMs]);
   t.is(new Set(delays).size, 4);
   t.deepEqual(
     sphinx.map(({ publicKey }) => publicKey),
     hops.map(({ endpoint }) => endpoint.publicKey),
   );
+});
+
+test('a reply block leads over three mixes that are neither end, back to its maker', (t) => {
+  const directory = madeDirectory([...ends, ...mixes]);
+  const query = { directory, from: EXIT, me: ENTRY, nowMs: NOW_MS };
+  const back = chooseReturn(seededRandom(1), query);
+  if (back.kind === 'none') throw new Error(back.reason);
+  t.is(back.hops.length, 4);
+  t.is(back.hops[3]?.node.peerId, ENTRY);
+  t.is(new Set(back.hops.map(({ node }) => node.owner)).size, 4);
+  t.false(back.hops.some(({ node }) => node.peerId === EXIT));
+});
+
+test('a loop takes as many other mixes as there are, at least one', (t) => {
+  const me = mixes[0]?.peerId as string;
+  const loopOver = (others: number) => {
+    const directory = madeDirectory([...ends, ...mixes.slice(0, 1 + others)]);
+    const query = { directory, from: me, me, nowMs: NOW_MS };
+    const back = chooseReturn(seededRandom(1), query);
+    return back.kind === 'none' ? back.reason : back.hops.map(({ node }) => node.peerId);
+  };
+  t.is(loopOver(0), 'mixes-too-few');
+  t.deepEqual(loopOver(1), [mixes[1]?.peerId as string, me]);
+  t.is(loopOver(2).length, 3);
+});
+
+test('no reply can come to a node that has no open endpoint', (t) => {
+  const directory = madeDirectory([...ends, ...mixes]);
+  const query = { directory, from: EXIT, me: 'ff'.repeat(32), nowMs: NOW_MS };
+  t.deepEqual(chooseReturn(seededRandom(1), query), { kind: 'none', reason: 'self-closed' });
 });

@@ -25,6 +25,7 @@ export const LIFETIME_MS = 86_400_000;
 export const TRAFFIC = {
   delay_mean_ms: 2000,
   ticks_per_second: 0.5,
+  loops_per_second: 0.5,
   mixes_per_route: 3,
   expiry_ms: 5 * 86_400_000,
 } as const;

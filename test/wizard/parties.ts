@@ -76,6 +76,7 @@ export function createParty(t: ExecutionContext, url: string, node: NodeWish): T
         traffic: {
           delay_mean_ms: 200,
           ticks_per_second: 2,
+          loops_per_second: 0.5,
           mixes_per_route: 3,
           expiry_ms: 86_400_000,
         },
