@@ -69,6 +69,7 @@ export const ERRORS = {
 
   // The controller's: what it answers over HTTP, and its client throws again (src/client).
   'answer-malformed': refusal(502, 'Controller answers what it should not', true),
+  'controller-lies': refusal(502, 'Controller says what was not agreed', true),
   'path-unknown': refusal(404, 'No such path'),
   'method-refused': refusal(405, 'Method not allowed here'),
   'body-too-large': refusal(413, 'Request is too large'),
@@ -127,6 +128,10 @@ export const ERRORS = {
   'agreement-refused': refusal(409, 'A party does not sign what was composed'),
   'agreement-foreign': refusal(409, 'Others agreed on something that we did not sign'),
   'invitation-invalid': refusal(403, 'Invitation is not one of ours'),
+
+  // A batch cycle's: what an owner or a client does not go along with (src/mixnet/batch-cycle.ts names why).
+  'cycle-refused': refusal(409, 'Batch cycle is not as it was agreed'),
+  'mixnet-unverified': refusal(502, 'Mixnet does not prove what its controller says'),
 } as const satisfies Record<string, ErrorRow>;
 
 export type ErrorCode = keyof typeof ERRORS;

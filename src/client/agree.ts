@@ -58,8 +58,8 @@ export interface Agreement {
   readonly signed: string | null;
   /** Must be on disk when it returns: called before a text is signed for good. */
   remember(text: string): void;
-  /** Called after each look. */
-  progress?(meeting: Meeting): void;
+  /** Called after each look, before anything is said: may read what `opening` and `review` go by. */
+  progress?(meeting: Meeting): void | Promise<void>;
   /** What a refusal does: an operator's run stops, an unattended one waits for a better text. */
   readonly onRefusal: 'stop' | 'wait';
 }
@@ -81,7 +81,7 @@ export async function agree(party: Party, agreement: Agreement): Promise<Agreed>
     const meeting = await retrying(party, () =>
       readMeeting(party.client, party.primitives, agreement.negotiationId),
     );
-    agreement.progress?.(meeting);
+    await agreement.progress?.(meeting);
     if (meeting.consensus) return { consensus: meeting.consensus, meeting };
     const moved = await retrying(party, () => move(party, agreement, meeting, turn)).catch(
       (error: unknown) => {

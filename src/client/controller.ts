@@ -16,9 +16,16 @@ import {
   type EndpointData,
   type EndpointUpdate,
 } from '../api/endpoint.ts';
-import { messageData } from '../api/message.ts';
+import {
+  type Box,
+  messageData,
+  messageReceipts,
+  type MessageCreate,
+  POST_LIST_MAX,
+} from '../api/message.ts';
 import { negotiationData, type NegotiationData } from '../api/negotiation.ts';
 import { peerData, singlePeer, type PeerCreate, type PeerData } from '../api/peer.ts';
+import { reasonOf } from '../api/problem.ts';
 import { type RequestBody, type RequestInfo, signText } from '../api/signed.ts';
 import type { Identity } from '../crypto/keys.ts';
 import type { Primitives } from '../crypto/primitives.ts';
@@ -233,18 +240,43 @@ export class ControllerClient {
   }
 
   /**
+   * Posts messages in lists, in their order; of a PROCESSBOX as one of its owners. Returns once all are
+   * durable, also those that were posted before.
+   * @throws PanoramixError the reason of the first that is refused; those before it are stored
+   */
+  async postMessages(messages: readonly MessageCreate[]): Promise<void> {
+    const info = { resource: 'message', operation: 'create' };
+    for (let from = 0; from < messages.length; from += POST_LIST_MAX) {
+      const data = messages.slice(from, from + POST_LIST_MAX);
+      const answer = await this.#requests.send('POST', 'messages', { data, info });
+      const receipts = shapeOf(messageReceipts, answer);
+      if (receipts.length !== data.length) {
+        throw new PanoramixError('answer-malformed', 'a list is answered for each of its messages');
+      }
+      for (const receipt of receipts) {
+        if (!('problem' in receipt)) continue;
+        const reason = reasonOf(receipt.problem);
+        throw new PanoramixError(reason ?? 'answer-malformed', 'a message of a list is refused');
+      }
+    }
+  }
+
+  /**
    * Messages of a box in the order of ids, as one of its readers.
+   * @param query.recipient only messages for this peer: of an OUTBOX its owner may read these
    * @param query.waitMs long poll: waits so long for the first message; an empty list after it
    */
   async listMessages(query: {
     readonly endpointId: string;
-    readonly box: 'INBOX' | 'ACCEPTED' | 'PROCESSBOX' | 'OUTBOX';
+    readonly box: Box;
+    readonly recipient?: string;
     readonly after?: number;
     readonly limit?: number;
     readonly waitMs?: number;
     readonly signal?: AbortSignal;
   }): Promise<InboxMessage[]> {
-    const parameters = { after: query.after, limit: query.limit, wait: query.waitMs };
+    const { recipient, after, limit, waitMs } = query;
+    const parameters = { recipient, after, limit, wait: waitMs };
     const answer = await this.#requests.signed(
       'GET',
       'messages',
