@@ -30,8 +30,13 @@ export type CycleReason =
   | 'message-added'
   /** A link does not give what it took, less what it dropped. */
   | 'count-differs'
-  /** The links' last messages and the PROCESSBOX are not the same. */
+  /** A link took something else than it was given. */
+  | 'input-differs'
+  /** The last link's messages and the PROCESSBOX, or the result to be signed, are not the same. */
   | 'result-differs'
+  /** A text changes something else than the cycle, or names other signers. */
+  | 'step-differs'
+  | 'next-negotiation-differs'
   /** A dummy of this owner was closed in and has not come out. */
   | 'dummy-lost'
   /** Proof that cannot be read, or that shows dummies which are none. */
@@ -110,6 +115,12 @@ export function compareBox(
   return shown.size === agreed.length ? null : 'message-added';
 }
 
+/** `process_proof` of a link, parsed. */
+export interface LinkProof {
+  readonly cycle: string;
+  readonly drops: BatchDrops;
+}
+
 /** What went through one link, as its owner has signed it. */
 export interface LinkCount {
   readonly took: number;
@@ -128,32 +139,23 @@ export function checkCounts(accepted: number, links: readonly LinkCount[]): Cycl
   return null;
 }
 
-/** Null where two boxes hold the same messages for the same recipients, in whatever order. */
-export function compareContents(
-  left: readonly Pick<BoxMessage, 'recipient' | 'text' | 'serial'>[],
-  right: readonly Pick<BoxMessage, 'recipient' | 'text' | 'serial'>[],
-): CycleReason | null {
-  const contents = (list: typeof left): string =>
-    canonicalText(
-      list.map(({ recipient, text, serial }) => `${recipient}/${serial}/${text}`).toSorted(),
-    );
-  return contents(left) === contents(right) ? null : 'result-differs';
-}
-
-const linkProof = z.strictObject({ drops: z.record(z.string(), z.int().min(1)) });
+const linkProof = z.strictObject({
+  cycle: hex64,
+  drops: z.record(z.string(), z.int().min(1)),
+});
 const cycleProof = z.strictObject({
   dummies: z.array(hex64).refine(isSortedSet, 'not sorted'),
 });
 
-/** `process_proof` of a link: what it dropped, and why. */
-export function encodeLinkProof(drops: BatchDrops): string {
-  return canonicalText({ drops });
+/** `process_proof` of a link: for which cycle (the gateway's closing), and what it dropped, and why. */
+export function encodeLinkProof(proof: LinkProof): string {
+  return canonicalText(proof);
 }
 
 /** What `encodeLinkProof` wrote, or null. */
-export function decodeLinkProof(text: string | undefined): BatchDrops | null {
+export function decodeLinkProof(text: string | undefined): LinkProof | null {
   const proof = linkProof.safeParse(parsed(text));
-  return proof.success ? proof.data.drops : null;
+  return proof.success ? proof.data : null;
 }
 
 /** `process_proof` of a whole cycle: the nonces of the owners' dummies, so that readers leave them out. */

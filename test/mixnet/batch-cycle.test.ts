@@ -7,7 +7,6 @@ import {
   checkCounts,
   chooseClosing,
   compareBox,
-  compareContents,
   decodeCycleProof,
   decodeLinkProof,
   encodeCycleProof,
@@ -83,18 +82,12 @@ test('links that take, drop and give what adds up are believed, others not', (t)
   t.is(checkCounts(5, [link(5, 6)]), 'count-differs');
 });
 
-test('two boxes are alike in whatever order, and differ by one text, recipient or repetition', (t) => {
-  t.is(compareContents(inbox, inbox.toReversed()), null);
-  t.is(compareContents(inbox, inbox.with(0, read(9))), 'result-differs');
-  t.is(compareContents(inbox, inbox.with(0, { ...read(1), recipient: sender })), 'result-differs');
-  t.is(compareContents(inbox, [...inbox, read(1)]), 'result-differs');
-});
-
 test('proofs are read exactly as they were written', (t) => {
-  t.deepEqual(decodeLinkProof(encodeLinkProof({ replayed: 2 })), { replayed: 2 });
+  const proof = { cycle: sender, drops: { replayed: 2 } };
+  t.deepEqual(decodeLinkProof(encodeLinkProof(proof)), proof);
   t.is(decodeLinkProof(undefined), null);
-  t.is(decodeLinkProof('{"drops":{"replayed":-1}}'), null);
-  t.is(decodeLinkProof('{ "drops": {} }'), null);
+  t.is(decodeLinkProof(encodeLinkProof({ ...proof, drops: { replayed: -1 } })), null);
+  t.is(decodeLinkProof(` ${encodeLinkProof(proof)}`), null);
   t.deepEqual(
     decodeCycleProof(encodeCycleProof([sender, recipient])),
     [sender, recipient].toSorted(),
