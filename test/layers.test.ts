@@ -11,7 +11,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['src/api'],
   ['src/sphinx'],
   ['src/mixnet', 'src/mail'],
-  ['src/client'],
+  ['src/client', 'src/simulation'],
   ['src/config.ts', 'src/log.ts', 'src/terminal.ts', 'src/durable-file.ts', 'src/key-files.ts'],
   ['src/redis'],
   ['src/mixer', 'src/agent', 'src/wizard', 'filters', 'controller'],
