@@ -48,7 +48,7 @@ export interface JobQueue {
   addMany(jobs: readonly { readonly id: string; readonly dueMs?: number }[]): Promise<void>;
   /** Whether it holds a job of that id, in whichever state. */
   has(id: string): Promise<boolean>;
-  /** Takes a job out that no worker has at this moment; false where one has, or there is none. */
+  /** Takes a job out; false, and it stays, where somebody works on it at this moment. */
   remove(id: string): Promise<boolean>;
   /** Frees what belongs to it; the store's closing does it too. */
   close(): Promise<void>;

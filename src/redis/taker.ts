@@ -20,6 +20,8 @@ export interface TakenJob {
   settle(): Promise<void>;
   /** It is not: the queue has it again, as its oldest. */
   giveBack(): Promise<void>;
+  /** It is not, and nobody gets it before this time, ms since 1970; also after a restart. */
+  again(atMs: number): Promise<void>;
 }
 
 /** One queue, taken from by hand. */
@@ -93,5 +95,7 @@ function taken(name: QueueName, job: Job, token: string, held: Map<string, strin
     settle: async () =>
       await end('settle a job', async () => await job.moveToCompleted(undefined, token, false)),
     giveBack: async () => await end('give a job back', async () => await job.moveToWait(token)),
+    again: async (atMs) =>
+      await end('put a job off', async () => await job.moveToDelayed(Math.ceil(atMs), token)),
   };
 }
