@@ -1,0 +1,194 @@
+/**
+ * Reports to senders (RFC 3464): which recipients a mail did not reach, or has not reached yet, and why.
+ * It names mail servers' replies and times, never a node, a route or an exit's own address. Who gets
+ * one is RFC 3461's rule: never the null sender, never against NOTIFY.
+ */
+import { concat, fromUtf8 } from '../bytes.ts';
+import type { MixedRecipient } from './envelope.ts';
+import { HEADER_BYTES_MAX, scanHeader } from './message.ts';
+
+/** What has become of a recipient (RFC 3464 §2.3.3); `delayed`: it is still tried. */
+export type ReportAction = 'failed' | 'delayed';
+
+/** One recipient of a report. */
+export interface ReportRecipient {
+  readonly address: string;
+  /** RFC 3463, such as `5.1.1`. */
+  readonly status: string;
+  /** What the mail server said, such as `550 5.1.1 no such user`; null where none was asked. */
+  readonly reply: string | null;
+}
+
+/** The mail that a report is about. */
+export interface ReportedMail {
+  /** MAIL FROM, to whom the report goes. */
+  readonly sender: string;
+  readonly ret?: 'FULL' | 'HDRS';
+  /** The mail, or its header alone. */
+  readonly data: Uint8Array;
+  /** Whether `data` is the whole mail. */
+  readonly isWhole: boolean;
+}
+
+export interface ReportOptions {
+  readonly action: ReportAction;
+  /** Who reports: a domain of the gateway that writes it. */
+  readonly domain: string;
+  /** When the mail was taken in, Unix ms. */
+  readonly arrivedMs: number;
+  /** Until when it is tried, Unix ms; for `delayed`. */
+  readonly untilMs: number;
+  readonly nowMs: number;
+  /** 32 hex digits that occur nowhere else: boundary and Message-ID. */
+  readonly id: string;
+}
+
+/** A report, ready to be sent from the null sender. */
+export interface Report {
+  /** Canonical bytes. */
+  readonly data: Uint8Array;
+  readonly body: '7BIT' | '8BITMIME';
+  readonly smtputf8: boolean;
+}
+
+/** Returned whole where asked for (RET=FULL) and not larger; else the header alone. */
+const RETURNED_BYTES_MAX = 1_048_576;
+/** A reply may be a page; RFC 5321 §4.5.3.1.5 allows a line of 512 octets. */
+const REPLY_CHARACTERS_MAX = 480;
+
+/**
+ * Whether a recipient's end is reported to the sender: by NOTIFY where he gave it, and without one
+ * failures and delays alike (RFC 3461 §4.1).
+ */
+export function wantsReport(
+  sender: string,
+  { notify }: Pick<MixedRecipient, 'notify'>,
+  action: ReportAction,
+): boolean {
+  if (sender === '') return false;
+  if (notify === undefined) return true;
+  return notify.split(',').includes(action === 'failed' ? 'FAILURE' : 'DELAY');
+}
+
+/** A report about those recipients of a mail. */
+export function writeReport(
+  mail: ReportedMail,
+  recipients: readonly ReportRecipient[],
+  options: ReportOptions,
+): Report {
+  const returned = returnedPart(mail);
+  const text = statusText(mail, recipients, options) + returned.fields;
+  const data = concat(fromUtf8(text), returned.bytes, fromUtf8(`\r\n--${options.id}--\r\n`));
+  const smtputf8 = !isAscii(fromUtf8(text));
+  return { data, smtputf8, body: isAscii(data) ? '7BIT' : '8BITMIME' };
+}
+
+function statusText(
+  mail: ReportedMail,
+  recipients: readonly ReportRecipient[],
+  options: ReportOptions,
+): string {
+  const { action, domain, arrivedMs, untilMs, nowMs, id } = options;
+  const isUtf8 = [mail.sender, ...recipients.map(({ address }) => address)].some(
+    (address) => !isAscii(fromUtf8(address)),
+  );
+  const perRecipient = recipients.map(({ address, status, reply }) => [
+    // RFC 6533 §3 where an address is not ASCII.
+    `Final-Recipient: ${isAscii(fromUtf8(address)) ? 'rfc822' : 'utf-8'}; ${address}`,
+    `Action: ${action}`,
+    `Status: ${status}`,
+    ...(reply === null ? [] : [`Diagnostic-Code: smtp; ${oneLine(reply)}`]),
+    ...(action === 'delayed' ? [`Will-Retry-Until: ${dateText(untilMs)}`] : []),
+    '',
+  ]);
+  return [
+    `From: Mail delivery <MAILER-DAEMON@${domain}>`,
+    `To: <${mail.sender}>`,
+    `Subject: ${action === 'failed' ? 'Your mail was not delivered' : 'Your mail is delayed'}`,
+    `Date: ${dateText(nowMs)}`,
+    `Message-ID: <${id}@${domain}>`,
+    'Auto-Submitted: auto-replied',
+    'MIME-Version: 1.0',
+    `Content-Type: multipart/report; report-type=${isUtf8 ? 'global-delivery-status' : 'delivery-status'};`,
+    ` boundary="${id}"`,
+    '',
+    `--${id}`,
+    'Content-Type: text/plain; charset=utf-8',
+    'Content-Transfer-Encoding: 8bit',
+    '',
+    ...explanation(recipients, options),
+    '',
+    `--${id}`,
+    `Content-Type: message/${isUtf8 ? 'global-delivery-status' : 'delivery-status'}`,
+    ...(isUtf8 ? ['Content-Transfer-Encoding: 8bit'] : []),
+    '',
+    `Reporting-MTA: dns; ${domain}`,
+    `Arrival-Date: ${dateText(arrivedMs)}`,
+    '',
+    ...perRecipient.flat(),
+    `--${id}`,
+    '',
+  ].join('\r\n');
+}
+
+function explanation(
+  recipients: readonly ReportRecipient[],
+  { action, untilMs }: ReportOptions,
+): string[] {
+  const opening =
+    action === 'failed'
+      ? ['Your mail, which asked to be sent through the mixnet, did not reach:']
+      : [
+          'Your mail, which asked to be sent through the mixnet, has not reached yet:',
+          `It is tried until ${dateText(untilMs)}; you need not send it again.`,
+        ];
+  const lines = recipients.flatMap(({ address, status, reply }) => [
+    '',
+    `  <${address}>`,
+    reply === null ? `    ${reasonText(status)}` : `    ${oneLine(reply)}`,
+  ]);
+  return [...opening, ...lines];
+}
+
+/** What RFC 3463 means by the codes that we give ourselves. */
+function reasonText(status: string): string {
+  const texts: Readonly<Record<string, string>> = {
+    '4.4.7': 'no confirmation from the other provider so far',
+    '5.4.7': 'no confirmation from the other provider until the mail expired',
+    '5.6.0': 'the mail that arrived was not the one that was sent',
+    '5.7.1': 'the other provider does not take this mail',
+  };
+  return texts[status] ?? `it could not be delivered (${status})`;
+}
+
+/** The original mail as the last part, whole where the sender asked for it and it is not too large. */
+function returnedPart(mail: ReportedMail): { readonly fields: string; readonly bytes: Uint8Array } {
+  const isFull = mail.isWhole && mail.ret === 'FULL' && mail.data.length <= RETURNED_BYTES_MAX;
+  const bytes = isFull ? mail.data : headerOf(mail.data);
+  const isEightBit = !isAscii(bytes);
+  const type = isFull ? 'message/rfc822' : 'text/rfc822-headers';
+  const encoding = isEightBit ? 'Content-Transfer-Encoding: 8bit\r\n' : '';
+  return { fields: `Content-Type: ${type}\r\n${encoding}\r\n`, bytes };
+}
+
+/** The header fields as they stand, up to `HEADER_BYTES_MAX`. */
+function headerOf(data: Uint8Array): Uint8Array {
+  const last = scanHeader(data.subarray(0, HEADER_BYTES_MAX)).fields.at(-1);
+  return data.subarray(0, last?.end ?? 0);
+}
+
+function oneLine(reply: string): string {
+  return reply
+    .replaceAll(/\p{Cc}+/gu, ' ')
+    .trim()
+    .slice(0, REPLY_CHARACTERS_MAX);
+}
+
+function isAscii(bytes: Uint8Array): boolean {
+  return bytes.every((byte) => byte < 0x80);
+}
+
+/** RFC 5322 §3.3, in UTC: where the gateway stands is nobody's business. */
+function dateText(unixMs: number): string {
+  return new Date(unixMs).toUTCString().replace('GMT', '+0000');
+}
