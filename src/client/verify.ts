@@ -1,0 +1,222 @@
+/**
+ * What a controller tells about a peer, checked from the mix-net URL alone: the id is the hash of the
+ * founding text, that names the owners, and each line of the log is a decision that they have signed. A
+ * controller may withhold; what it changes has a reason here. verify-endpoint.ts goes on from the owners.
+ */
+import { canonicalText } from '../api/canonical.ts';
+import {
+  agreedPart,
+  type ConsensusReason,
+  type VerifiedConsensus,
+  verifyConsensus,
+} from '../api/negotiation.ts';
+import {
+  combinedPeer,
+  type ConsensusLog,
+  type FoundingTerms,
+  parseFounding,
+  peerCreate,
+  type PeerData,
+  type Rule,
+  signaturesNeeded,
+  singlePeer,
+} from '../api/peer.ts';
+import { hashText } from '../api/signed.ts';
+import type { Primitives } from '../crypto/primitives.ts';
+
+/** Why something that a controller told is not believed. */
+export type LieReason =
+  | ConsensusReason
+  /** The record of a decision is not shown, or another one, or with another time. */
+  | 'record-missing'
+  | 'record-foreign'
+  | 'timestamp-mismatch'
+  /** Who signed a decision does not own the peer, or they are too few. */
+  | 'signer-unknown'
+  | 'rule-not-met'
+  /** A decision about something else, or one that does not follow the one before it. */
+  | 'log-missing'
+  | 'change-foreign'
+  | 'chain-broken'
+  | 'peer-foreign'
+  | 'founding-mismatch'
+  | 'owners-mismatch'
+  | 'fields-mismatch'
+  | 'endpoint-foreign'
+  | 'endpoint-mismatch'
+  | 'status-mismatch'
+  | 'size-mismatch'
+  | 'inbox-hash-mismatch'
+  | 'outbox-hash-mismatch'
+  | 'proof-mismatch'
+  | 'last-message-mismatch'
+  | 'message-hash-wrong'
+  | 'message-order'
+  | 'message-repeated'
+  | 'message-missing'
+  | 'message-unexpected';
+
+/** What holds, or why it does not. */
+export type Told<T> =
+  { readonly ok: true; readonly value: T } | { readonly ok: false; readonly reason: LieReason };
+
+/** Consensus records by consensus id, as the controller showed them. */
+export type Records = ReadonlyMap<string, unknown>;
+
+/** Whose signatures a decision about a peer and its endpoints needs. */
+export interface VerifiedPeer {
+  readonly peerId: string;
+  readonly name: string;
+  /** Sorted; a peer without owners is its own. */
+  readonly owners: readonly string[];
+  /** Of later changes; the founding and endpoints need all. */
+  readonly rule: Rule;
+  /** Null for a peer without owners. */
+  readonly terms: FoundingTerms | null;
+}
+
+/** A check that failed: unwinds to the function that answers with its reason, never further. */
+class Lie extends Error {
+  readonly reason: LieReason;
+  constructor(reason: LieReason) {
+    super(reason);
+    this.reason = reason;
+  }
+}
+
+/** Throws where a condition does not hold; only inside `told`. */
+export function hold(holds: boolean, reason: LieReason): asserts holds {
+  if (!holds) throw new Lie(reason);
+}
+
+/** Turns checks that throw into an answer. */
+export function told<T>(checks: () => T): Told<T> {
+  try {
+    return { ok: true, value: checks() };
+  } catch (error) {
+    if (error instanceof Lie) return { ok: false, reason: error.reason };
+    throw error;
+  }
+}
+
+/**
+ * Checks a peer.
+ * @param peerId out of the mix-net URL: all that is believed beforehand
+ * @param said `data` of `GET /peers/ID`
+ * @param records those that `said.consensus_logs` names
+ */
+export function verifyPeer(
+  primitives: Primitives,
+  peerId: string,
+  said: PeerData,
+  records: Records,
+): Told<VerifiedPeer> {
+  return told(() => {
+    hold(said.key_id === peerId, 'peer-foreign');
+    const peer = said.key_data === peerId ? single(said) : combined(primitives, said);
+    const [founding, ...log] = said.consensus_logs;
+    hold(founding !== undefined, 'log-missing');
+    hold(founding.status === said.status, 'status-mismatch');
+    const first = decisionOf(primitives, founding, records);
+    const { consensus_logs: _, ...fields } = said;
+    requestIn(first, 'peer', 'create', ({ data }) => {
+      const parsed = peerCreate.safeParse(data);
+      return parsed.success && canonicalText(parsed.data) === canonicalText(fields);
+    });
+    holdSigned(first, peer.owners, peer.owners.length);
+    let [lastId, lastHash] = [founding.consensus_id, peerId];
+    for (const line of log) {
+      const decision = decisionOf(primitives, line, records);
+      const { data, info } = requestIn(
+        decision,
+        'peer',
+        'partial_update',
+        (part) => part.data['peer_id'] === peerId && 'log' in part.data,
+      );
+      const { previous } = data['log'] as { previous?: unknown };
+      hold(info['on_last_consensus_id'] === lastId && previous === lastHash, 'chain-broken');
+      holdSigned(decision, peer.owners, signaturesNeeded(peer.rule, peer.owners.length));
+      [lastId, lastHash] = [line.consensus_id, hashText(primitives, decision.text)];
+    }
+    return peer;
+  });
+}
+
+function single(said: PeerData): VerifiedPeer {
+  const { consensus_logs: _, ...fields } = said;
+  const expected = singlePeer(said.key_id, said.name);
+  hold(said.owners.length === 0, 'owners-mismatch');
+  hold(canonicalText(fields) === canonicalText(expected), 'fields-mismatch');
+  return { peerId: said.key_id, name: said.name, owners: [said.key_id], rule: 'all', terms: null };
+}
+
+function combined(primitives: Primitives, said: PeerData): VerifiedPeer {
+  hold(hashText(primitives, said.key_data) === said.key_id, 'founding-mismatch');
+  const terms = parseFounding(said.key_data);
+  hold(terms !== null, 'founding-mismatch');
+  const { consensus_logs: _, ...fields } = said;
+  const expected = combinedPeer(primitives, terms);
+  hold(canonicalText(said.owners) === canonicalText(expected.owners), 'owners-mismatch');
+  hold(canonicalText(fields) === canonicalText(expected), 'fields-mismatch');
+  const { name, owners, rule } = terms;
+  return { peerId: said.key_id, name, owners, rule, terms };
+}
+
+/** The decision that a line of a log names, where its record convinces. Throws inside `told`. */
+export function decisionOf(
+  primitives: Primitives,
+  line: ConsensusLog,
+  records: Records,
+): VerifiedConsensus {
+  const record = records.get(line.consensus_id);
+  hold(record !== undefined && record !== null, 'record-missing');
+  const verified = verifyConsensus(primitives, record);
+  if (!verified.ok) throw new Lie(verified.reason);
+  const { consensus } = verified;
+  hold(consensus.consensusId === line.consensus_id, 'record-foreign');
+  hold((record as { timestamp: string }).timestamp === line.timestamp, 'timestamp-mismatch');
+  return consensus;
+}
+
+/** A request that was agreed on. */
+export interface AgreedRequest {
+  readonly data: Readonly<Record<string, unknown>>;
+  readonly info: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * The request in a decision, or in one part of it, that does an operation on a resource and is about
+ * what was asked. Throws `change-foreign` inside `told` where there is none.
+ */
+export function requestIn(
+  { body }: VerifiedConsensus,
+  resource: string,
+  operation: string,
+  isAbout: (request: AgreedRequest) => boolean,
+): AgreedRequest {
+  const parts = Array.isArray(body.data) ? [...body.data.keys()] : [undefined];
+  for (const part of parts) {
+    const { data, info } = agreedPart(body, part) ?? {};
+    if (!isObject(data) || !isObject(info)) continue;
+    if (info['resource'] !== resource || info['operation'] !== operation) continue;
+    if (isAbout({ data, info })) return { data, info };
+  }
+  throw new Lie('change-foreign');
+}
+
+/** Owners alone have signed, and as many as needed. Throws inside `told`. */
+export function holdSigned(
+  { signers }: VerifiedConsensus,
+  owners: readonly string[],
+  needed: number,
+): void {
+  hold(
+    signers.every((signer) => owners.includes(signer)),
+    'signer-unknown',
+  );
+  hold(signers.length >= needed, 'rule-not-met');
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
