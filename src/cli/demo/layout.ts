@@ -32,6 +32,11 @@ export interface DemoOptions {
   readonly messageBytesMax?: number;
   readonly logLevel?: string;
   readonly redisMaxMemoryMb?: number;
+  /**
+   * Ports of each controller, mixes first: of its URL, and where it listens, if something stands in
+   * between, such as a proxy that ends TLS. Both are one free port else.
+   */
+  readonly controllerPorts?: readonly { readonly url: number; readonly listen: number }[];
 }
 
 /** One peer of the demo, with the paths and ports of its programs. */
@@ -57,14 +62,16 @@ export async function writeLayout(options: DemoOptions): Promise<DemoPeer[]> {
     ...options.providers.map((provider) => ({ name: provider.name, provider })),
   ];
   const ports = await freePorts(names.length * PORTS_PER_PEER);
-  const catalogUrl = `http://127.0.0.1:${ports[0]}/`;
+  const urlPort = (index: number): number =>
+    options.controllerPorts?.[index]?.url ?? (ports[index * PORTS_PER_PEER] as number);
+  const catalogUrl = `http://127.0.0.1:${urlPort(0)}/`;
   return names.map(({ name, provider }, index) => {
-    const [controllerPort = 0, smtpPort = 0, lmtpPort = 0] = ports.slice(index * PORTS_PER_PEER);
+    const [, smtpPort = 0, lmtpPort = 0] = ports.slice(index * PORTS_PER_PEER);
     const folder = join(options.folder, name);
     const peer: DemoPeer = {
       name,
       role: provider ? 'gateway' : 'mix',
-      controllerUrl: `http://127.0.0.1:${controllerPort}/`,
+      controllerUrl: `http://127.0.0.1:${urlPort(index)}/`,
       controllerConfig: join(folder, 'controller.yaml'),
       nodeConfig: join(folder, 'node.yaml'),
       controllerDataDir: join(folder, 'controller'),
@@ -73,7 +80,8 @@ export async function writeLayout(options: DemoOptions): Promise<DemoPeer[]> {
       lmtpPort: provider ? (provider.filterPorts?.lmtp ?? lmtpPort) : 0,
     };
     mkdirSync(folder, { recursive: true, mode: 0o700 });
-    writeYaml(peer.controllerConfig, controllerConfig(peer, controllerPort, options));
+    const listenPort = options.controllerPorts?.[index]?.listen ?? urlPort(index);
+    writeYaml(peer.controllerConfig, controllerConfig(peer, listenPort, options));
     writeYaml(
       peer.nodeConfig,
       nodeConfig(peer, provider, index === 0, catalogUrl, names.length, options),
