@@ -8,6 +8,7 @@ import { asPanoramixError } from '../src/errors.ts';
 import type { Log } from '../src/log.ts';
 import { decide, type DirectoryView, type MailPolicy, type Verdict } from '../src/mail/decide.ts';
 import type { MixedMail, ReceivedMail, ReceivedRecipient, Reply } from '../src/mail/envelope.ts';
+import type { Sending, SendingLimiter } from '../src/mail/limits.ts';
 import { canonicalise } from '../src/mail/message.ts';
 import { bytesToMix, bytesToPass, viewHeader, type HeaderView } from '../src/mail/opt-in.ts';
 import { answerOf, logFields } from './answers.ts';
@@ -23,6 +24,8 @@ export interface EntryOptions {
   readonly view: () => DirectoryView;
   readonly pressure: () => 'open' | 'entry-closed' | 'settle-only';
   readonly policy: MailPolicy;
+  /** How much one sender or client may send; none where the operator has said so. */
+  readonly limiter: SendingLimiter | null;
   /** To the re-injection port. */
   readonly submitter: Pick<Submitter, 'send'>;
   readonly passed: PassedStore;
@@ -147,17 +150,33 @@ async function mixParts(work: Work, options: EntryOptions): Promise<void> {
       data,
       sha256,
     };
-    let reply: Reply;
-    try {
-      await options.accept(mixed);
-      work.messageIds.push(mixed.messageId);
-      reply = { code: 250, text: `2.6.0 queued in mix ${mixed.messageId}` };
-    } catch (error) {
-      logFailure(options.log, work.mail, error);
-      const isTooLarge = asPanoramixError(error).code === 'mail-too-large';
-      reply = replyTo(isTooLarge ? 'too-large' : 'unexpected');
-    }
+    const reply = await storePart(work, mixed, options);
     for (const i of indexes) work.replies[i] = reply;
+  }
+}
+
+/** The answer for one exit's part: 250 once it is on disk. */
+async function storePart(work: Work, mixed: MixedMail, options: EntryOptions): Promise<Reply> {
+  const { limiter, log } = options;
+  const sending: Sending = {
+    sender: mixed.from,
+    client: work.mail.client,
+    mails: 1,
+    bytes: mixed.data.length,
+  };
+  const over = limiter?.take(sending, Date.now()) ?? null;
+  if (over !== null) return replyTo(over);
+  let result: 'stored' | 'repeat' | null = null;
+  try {
+    result = await options.accept(mixed);
+    work.messageIds.push(mixed.messageId);
+    return { code: 250, text: `2.6.0 queued in mix ${mixed.messageId}` };
+  } catch (error) {
+    logFailure(log, work.mail, error);
+    const isTooLarge = asPanoramixError(error).code === 'mail-too-large';
+    return replyTo(isTooLarge ? 'too-large' : 'unexpected');
+  } finally {
+    if (result !== 'stored') limiter?.giveBack(sending, Date.now());
   }
 }
 

@@ -4,7 +4,7 @@
  * It stands on internals of smtp-server, so the version is exact and each seam has a wire test.
  */
 /* eslint-disable no-underscore-dangle -- the seams of smtp-server are named so */
-import type { Socket } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import type { SMTPServer, SMTPServerDataStream } from 'smtp-server';
 import { SMTPConnection, type SMTPConnectionOptions } from 'smtp-server/lib/smtp-connection';
 import type { ReceivedMail, ReceivedRecipient, Reply } from '../src/mail/envelope.ts';
@@ -57,6 +57,7 @@ export class FilterConnection extends SMTPConnection {
   readonly #listener: FilterServer;
   #transaction: Transaction | null = null;
   #queueId: string | null = null;
+  #client: string | null = null;
 
   constructor(listener: FilterServer, socket: Socket, options?: SMTPConnectionOptions) {
     super(listener, socket, options);
@@ -100,7 +101,7 @@ export class FilterConnection extends SMTPConnection {
       'SMTPUTF8',
     ];
     // Of all that Postfix could tell about its client, only the queue id is wanted here.
-    if (this.#mayForward()) features.push('XFORWARD IDENT');
+    if (this.#mayForward()) features.push('XFORWARD IDENT ADDR');
     this.send(250, features, false);
     callback();
   }
@@ -116,7 +117,7 @@ export class FilterConnection extends SMTPConnection {
     this.#answer({ code: 250, text: '2.0.0 Ok' }, callback);
   }
 
-  /** XFORWARD (Postfix's XFORWARD_README): for the next mail only, and only IDENT is kept. */
+  /** XFORWARD (Postfix's XFORWARD_README): for the next mail only, and only IDENT and ADDR are kept. */
   override handler_XFORWARD(command: Buffer, callback: () => void): void {
     if (!this.#mayForward()) {
       this.#answer({ code: 550, text: '5.7.0 Not allowed' }, callback);
@@ -138,6 +139,8 @@ export class FilterConnection extends SMTPConnection {
     for (const attribute of attributes) {
       const ident = /^IDENT=(.*)$/i.exec(attribute)?.[1];
       if (ident !== undefined) this.#queueId = queueIdOf(decodeXtext(ident));
+      const address = /^ADDR=(.*)$/i.exec(attribute)?.[1];
+      if (address !== undefined) this.#client = clientOf(decodeXtext(address));
     }
     this.#answer({ code: 250, text: '2.0.0 Ok' }, callback);
   }
@@ -267,6 +270,7 @@ export class FilterConnection extends SMTPConnection {
     return {
       protocol: this.#listener.filter.protocol,
       queueId: this.#queueId,
+      client: this.#client,
       sender: mail.sender?.address ?? '',
       recipients,
       body: mail.body,
@@ -281,6 +285,7 @@ export class FilterConnection extends SMTPConnection {
   #forget(): void {
     this.#transaction = null;
     this.#queueId = null;
+    this.#client = null;
     this._resetSession();
   }
 
@@ -297,4 +302,10 @@ export class FilterConnection extends SMTPConnection {
 function queueIdOf(ident: string): string | null {
   const known = /^[\w.-]+$/.test(ident) && ident.length <= QUEUE_ID_CHARACTERS_MAX;
   return known ? ident : null;
+}
+
+/** An address as Postfix writes it (`IPV6:` before those of IPv6); null for `[UNAVAILABLE]` and the like. */
+function clientOf(text: string): string | null {
+  const address = text.replace(/^IPV6:/i, '').toLowerCase();
+  return isIP(address) === 0 ? null : address;
 }

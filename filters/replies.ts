@@ -4,6 +4,7 @@
  */
 import type { DeferReason, RefuseReason } from '../src/mail/decide.ts';
 import type { Reply } from '../src/mail/envelope.ts';
+import type { LimitReason } from '../src/mail/limits.ts';
 import type { CommandReason } from '../src/mail/parameters.ts';
 
 export type ReplyReason =
@@ -14,6 +15,7 @@ export type ReplyReason =
   | 'too-many-recipients'
   | 'buffers-full'
   | 'backlog'
+  | LimitReason
   | 'unexpected'
   | 'too-slow'
   | 'stopping'
@@ -48,6 +50,8 @@ const REPLIES: Readonly<Record<ReplyReason, readonly [code: number, text: string
   'too-large': [552, '5.3.4 Message too big'],
   'too-many-recipients': [452, '4.5.3 Too many recipients'],
   'buffers-full': [452, '4.3.1 Too much mail at once'],
+  'sender-limit': [451, '4.7.1 Too much mixed mail from this sender; it waits its turn'],
+  'client-limit': [451, '4.7.1 Too much mixed mail from this client; it waits its turn'],
   backlog: [451, '4.3.1 Storage is nearly full'],
   unexpected: [451, '4.3.0 Unexpected condition; the mail stays with you'],
   'too-slow': [451, '4.3.0 Not done in time; the mail stays with you'],

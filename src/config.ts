@@ -31,6 +31,16 @@ const domain = z
   .toLowerCase()
   .regex(/^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$/);
 
+/** What somebody may send in an hour; at 2 ticks/s one exit of two takes 115 MB in it. */
+function allowance({ mails, bytes }: { readonly mails: number; readonly bytes: number }) {
+  return z
+    .strictObject({
+      mails_per_hour: z.int().min(1).default(mails),
+      bytes_per_hour: z.int().min(1).default(bytes),
+    })
+    .prefault({});
+}
+
 /** Traffic that the owners agree on; all times in ms. The arithmetic stands in src/mixnet/README.md. */
 const traffic = z.strictObject({
   delay_mean_ms: z.int().min(0).max(3_600_000).default(2_000),
@@ -104,6 +114,13 @@ const schema = z.strictObject({
       message_bytes_max: z.int().min(65_536).max(64_000_000).default(20_480_000),
       recipients_max: z.int().min(1).max(10_000).default(1000),
       partial: z.enum(['split', 'refuse']).default('split'),
+      /** Mixed mail of one MAIL FROM, and of one client of Postfix; over it is 451. */
+      limits: z
+        .strictObject({
+          sender: allowance({ mails: 300, bytes: 100_000_000 }),
+          client: allowance({ mails: 3_000, bytes: 1_000_000_000 }),
+        })
+        .prefault({}),
       exit: z
         .strictObject({
           sender: z.enum(['return', 'original']).default('return'),

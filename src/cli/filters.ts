@@ -12,6 +12,7 @@ import type { Primitives } from '../crypto/primitives.ts';
 import { readOrCreateSecret } from '../key-files.ts';
 import type { Log } from '../log.ts';
 import type { DirectoryView } from '../mail/decide.ts';
+import { SendingLimiter, type SendingLimits } from '../mail/limits.ts';
 import type { ArrivedMail, DeliveryResult, MixedMail } from '../mail/envelope.ts';
 import type { DirectoryStore } from '../mixer/directory-store.ts';
 import { speaksFor } from '../mixnet/assemble.ts';
@@ -80,6 +81,7 @@ export function openFilters(options: FilterOptions): Filters {
           view: () => directoryView(directory, options.peerId),
           pressure: () => store.pressure(),
           policy: { partial: settings.partial },
+          limiter: new SendingLimiter(limitsOf(settings.limits)),
           submitter: back,
           passed: new PassedStore(store),
           primitives,
@@ -92,6 +94,14 @@ export function openFilters(options: FilterOptions): Filters {
       await out.close();
     },
   };
+}
+
+function limitsOf({ sender, client }: FilterOptions['settings']['limits']): SendingLimits {
+  const allowance = (of: typeof sender) => ({
+    mailsPerHour: of.mails_per_hour,
+    bytesPerHour: of.bytes_per_hour,
+  });
+  return { sender: allowance(sender), client: allowance(client) };
 }
 
 /** What decisions go by; a domain that was ever served never falls back to the clear. */

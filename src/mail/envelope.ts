@@ -23,6 +23,8 @@ export interface ReceivedMail {
   readonly protocol: 'smtp' | 'lmtp';
   /** Postfix's queue id (XFORWARD IDENT), null where the client gave none. */
   readonly queueId: string | null;
+  /** Address of who gave it to Postfix (XFORWARD ADDR), for limits alone: never stored or logged. */
+  readonly client: string | null;
   /** MAIL FROM; empty for the null sender. */
   readonly sender: string;
   /** One for each RCPT that was accepted, in order, repeated ones too: LMTP answers each. */

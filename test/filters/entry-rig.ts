@@ -63,6 +63,7 @@ export async function startEntryRig(options: EntryRigOptions = {}): Promise<Entr
     view: options.view ?? (() => viewOf()),
     pressure: () => 'open',
     policy: { partial: 'split', ...options.policy },
+    limiter: null,
     submitter,
     passed: {
       has: (id) => Promise.resolve(passed.has(id)),

@@ -1,5 +1,6 @@
 /** The whole filter over the wire: what is mixed, what passes, what is answered, what is remembered. */
 import test from 'ava';
+import { SendingLimiter } from '../../src/mail/limits.ts';
 import { readdirSync, readFileSync } from 'node:fs';
 import { PanoramixError } from '../../src/errors.ts';
 import { canonicalise } from '../../src/mail/message.ts';
@@ -16,6 +17,7 @@ interface Sending {
   readonly door?: 'lmtp' | 'smtp';
   readonly sender?: string;
   readonly queueId?: string | null;
+  readonly client?: string;
   readonly parameters?: string;
 }
 
@@ -24,11 +26,18 @@ async function send(
   rig: EntryRig,
   to: readonly string[],
   message: string | Uint8Array,
-  { door = 'lmtp', sender = 'ada@alpha.example', queueId = 'Q1', parameters = '' }: Sending = {},
+  {
+    door = 'lmtp',
+    sender = 'ada@alpha.example',
+    queueId = 'Q1',
+    client,
+    parameters = '',
+  }: Sending = {},
 ): Promise<string[]> {
   const dialogue = await Dialogue.open(rig.listening[door]);
   await dialogue.say(door === 'lmtp' ? 'LHLO postfix' : 'EHLO postfix');
   if (queueId !== null) await dialogue.say(`XFORWARD IDENT=${queueId}`);
+  if (client !== undefined) await dialogue.say(`XFORWARD ADDR=${client}`);
   await dialogue.say(`MAIL FROM:<${sender}>${parameters}`);
   for (const address of to) await dialogue.say(`RCPT TO:${address}`);
   const replies = [await dialogue.data(message)];
@@ -425,4 +434,41 @@ test('every odd mail of our own, opted in or not, is what canonicalise and polic
       } else t.true(mixed.equals(bytesToMix(data, view)), name);
     }
   }
+});
+
+test('who sends too much mixed mail waits with 451, and nobody else feels it', async (t) => {
+  const limits = {
+    sender: { mailsPerHour: 2, bytesPerHour: 1_000_000 },
+    client: { mailsPerHour: 3, bytesPerHour: 1_000_000 },
+  };
+  await using rig = await startEntryRig({ entry: { limiter: new SendingLimiter(limits) } });
+  const to = ['<bob@in.example>'];
+  const from = async (sender: string, queueId: string, client = '192.0.2.1') =>
+    (await send(rig, to, OPTED_IN, { sender, queueId, client }))[0]?.slice(0, 9);
+  t.is(await from('ada@alpha.example', 'Q1'), '250 2.6.0');
+  t.is(await from('ada@alpha.example', 'Q1'), '250 2.6.0', 'the same mail again costs nothing');
+  t.is(await from('ada@alpha.example', 'Q2'), '250 2.6.0');
+  t.is(await from('ada@alpha.example', 'Q3', '192.0.2.2'), '451 4.7.1');
+  t.is(await from('eve@alpha.example', 'Q4'), '250 2.6.0');
+  t.is(await from('bea@alpha.example', 'Q5'), '451 4.7.1', 'the third mail was its client’s last');
+  t.is(await from('bea@alpha.example', 'Q5', '192.0.2.3'), '250 2.6.0');
+  t.is(rig.mixed.length, 4);
+  await send(rig, ['<carl@outside.example>'], 'Subject: x\r\n\r\n', { queueId: 'Q6' });
+  t.is(rig.next.mails.length, 1, 'mail that is not mixed is not limited');
+});
+
+test('a mail that could not be stored is not counted against its sender', async (t) => {
+  let isDown = true;
+  const limits = { mailsPerHour: 1, bytesPerHour: 1_000_000 };
+  await using rig = await startEntryRig({
+    entry: {
+      limiter: new SendingLimiter({ sender: limits, client: limits }),
+      accept: () =>
+        isDown ? Promise.reject(new Error('redis is away')) : Promise.resolve('stored'),
+    },
+  });
+  const reply = async () => (await send(rig, ['<bob@in.example>'], OPTED_IN))[0]?.slice(0, 9);
+  t.is(await reply(), '451 4.3.0');
+  isDown = false;
+  t.is(await reply(), '250 2.6.0');
 });

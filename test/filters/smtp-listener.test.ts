@@ -59,7 +59,7 @@ test('EHLO announces what Postfix needs, and of XFORWARD only IDENT', async (t) 
     '250-8BITMIME',
     '250-DSN',
     '250-SMTPUTF8',
-    '250 XFORWARD IDENT',
+    '250 XFORWARD IDENT ADDR',
   ].join('\r\n');
   t.is(await smtp.say('EHLO client'), expected);
   const lmtp = await Dialogue.open(doors.listening.lmtp);
@@ -86,6 +86,7 @@ test('addresses that Postfix takes reach the filter to the letter, and so do DSN
   t.deepEqual(mail, {
     protocol: 'smtp',
     queueId: null,
+    client: null,
     sender: '"a b"@xn--bcher-kva.example',
     body: '8BITMIME',
     smtputf8: true,
@@ -124,7 +125,13 @@ test('XFORWARD holds for one mail: the next one, and one after RSET, do not inhe
     await send('XFORWARD ADDR=192.0.2.1 NAME=mx IDENT=607F525845C SOURCE=REMOTE'),
     '607F525845C',
   );
+  t.is(doors.mails.at(-1)?.client, '192.0.2.1');
   t.is(await send(), null);
+  t.is(doors.mails.at(-1)?.client, null);
+  await send('XFORWARD ADDR=IPV6:2001:DB8::1');
+  t.is(doors.mails.at(-1)?.client, '2001:db8::1');
+  await send('XFORWARD ADDR=[UNAVAILABLE]');
+  t.is(doors.mails.at(-1)?.client, null);
   t.is(await send('XFORWARD IDENT=ABC', 'RSET'), null);
   t.is(await send('XFORWARD IDENT=[UNAVAILABLE]'), null);
   t.regex(await smtp.say('XFORWARD'), /^501 /);
