@@ -3,21 +3,21 @@
  * or the Redis of `REDIS_URL` after a look at its settings; with the clients, and the back-pressure.
  */
 import { randomUUID } from 'node:crypto';
-import { rmdir } from 'node:fs/promises';
-import { dirname } from 'node:path';
 
 import type { Redis } from 'ioredis';
 
 import { PanoramixError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { createCommandClient, createProbe, createWorkerClient, guarded } from './clients.ts';
+import { createCommandClient, createWorkerClient, guarded } from './clients.ts';
 import type { RedisAddress, WorkerClient } from './clients.ts';
 import { requireDurable } from './durability.ts';
+import { endServerIfLast, PROGRAM } from './end-server.ts';
 import { trimEvents } from './events.ts';
 import { pressureOf, readFullness } from './pressure.ts';
 import type { Pressure } from './pressure.ts';
 import { applySettings, ensureServer, findServer, privatePaths } from './private-server.ts';
 import type { PrivatePaths } from './private-server.ts';
+import { startRewriting } from './rewrite.ts';
 import { watchServer } from './watch.ts';
 
 /** One hash tag for every key of a node: scripts and transactions stay possible anywhere. */
@@ -30,7 +30,6 @@ export const MAX_MEMORY_BYTES_DEFAULT = 1024 ** 3;
 const SAMPLE_MS = 250;
 /** For a store to open, where other programs come and go at the same moment. */
 const OPEN_MS_MAX = 10_000;
-const CONNECTION_NAME = 'panoramix';
 
 /** An open store. */
 export interface Store {
@@ -134,6 +133,7 @@ class OpenStore implements Store {
   #pressure: Pressure = 'entry-closed';
   #sampling: NodeJS.Timeout | null = null;
   #stopWatching: (() => Promise<void>) | null = null;
+  #stopRewriting: (() => void) | null = null;
   #closing: Promise<void> | null = null;
   readonly #beforeClose: (() => Promise<void>)[] = [];
 
@@ -148,7 +148,7 @@ class OpenStore implements Store {
     this.#isVisitor = role === 'visitor';
     // One process may open several: each must know its own connections from the others'.
     const own = [process.pid, (options.name ?? 'unnamed').replaceAll(/\W/g, '-'), randomUUID()];
-    this.#name = [CONNECTION_NAME, role, ...own].join(':');
+    this.#name = [role === 'program' ? PROGRAM : 'panoramix:visitor', ...own].join(':');
     this.isPrivate = paths !== null;
     this.log = options.log;
     this.redis = createCommandClient(address, this.#name);
@@ -171,6 +171,7 @@ class OpenStore implements Store {
       maxMemoryBytes,
       log: this.log,
     });
+    this.#stopRewriting = startRewriting({ redis: this.redis, dir: paths.dir, log: this.log });
   }
 
   connection(kind: 'producer' | 'worker'): Redis {
@@ -199,38 +200,12 @@ class OpenStore implements Store {
       });
     }
     if (this.#sampling !== null) clearInterval(this.#sampling);
+    this.#stopRewriting?.();
     await this.#stopWatching?.();
     this.#worker?.disconnect();
     this.redis.disconnect();
-    if (this.#paths !== null && !this.#isVisitor) await this.#endServerIfLast(this.#paths);
-  }
-
-  /**
-   * The last program out ends the server. NOSAVE, because the append-only file already holds every
-   * acknowledged write, fsynced, and a snapshot would only be a second copy to keep and to delete.
-   * A program that comes at this very moment sees its server leave and starts it again.
-   */
-  async #endServerIfLast(paths: PrivatePaths): Promise<void> {
-    // Not through our client: where the server has just been started again, that has yet to find it.
-    const socket = await findServer(paths);
-    if (socket === null) return;
-    const probe = createProbe({ socket });
-    try {
-      await probe.connect();
-      const clients = String(await probe.client('LIST'));
-      const others = clients
-        .split('\n')
-        .map((line) => / name=(\S*)/.exec(line)?.[1] ?? '')
-        .filter((name) => name.startsWith(`${CONNECTION_NAME}:program:`) && name !== this.#name);
-      if (others.length > 0) return;
-      await probe.shutdown('NOSAVE').catch(() => undefined);
-      // It removes its socket itself; the folder goes where nobody has started another server by now.
-      await rmdir(dirname(socket)).catch(() => undefined);
-    } catch (thrown) {
-      this.log.warn({ error: String(thrown) }, 'Redis was left running; the next start adopts it');
-    } finally {
-      probe.disconnect();
-    }
+    if (this.#paths !== null && !this.#isVisitor)
+      await endServerIfLast(this.#paths, this.#name, this.log);
   }
 
   async #sample(): Promise<void> {

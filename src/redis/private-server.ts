@@ -55,8 +55,9 @@ export async function privatePaths(dataDir: string): Promise<PrivatePaths> {
 /**
  * The settings that make an acknowledgement true. `hz` is how exactly due jobs leave (notes: 100 ms
  * late at the default of 10). Streams keep one entry per node, because BullMQ trims its event streams
- * by whole nodes and they would otherwise keep the last hundred times and ids. The append-only file is
- * rewritten early, so that what was deleted also leaves the disk.
+ * by whole nodes and they would otherwise keep the last hundred times and ids. The slow log would keep
+ * keys with times in memory, and the log a line for each rewrite (rewrite.ts). What is sealed does not
+ * compress.
  */
 export function serverSettings(maxMemoryBytes: number): Readonly<Record<string, string>> {
   return {
@@ -74,6 +75,10 @@ export function serverSettings(maxMemoryBytes: number): Readonly<Record<string, 
     'stream-node-max-entries': '1',
     'hash-max-listpack-entries': '128',
     'hash-max-listpack-value': '64',
+    'slowlog-log-slower-than': '-1',
+    'slowlog-max-len': '0',
+    rdbcompression: 'no',
+    loglevel: 'warning',
   };
 }
 
