@@ -36,6 +36,10 @@ export interface VerifiedEndpoint {
   readonly accepted: readonly string[] | null;
   /** Message hashes that it has given; null before they are published. */
   readonly published: readonly string[] | null;
+  /** `process_proof` of what was published; null before. */
+  readonly proof: string | null;
+  /** The decision that the next one follows. */
+  readonly lastConsensusId: string;
 }
 
 /** From which status to which; a batch endpoint opens its next cycle after PROCESSED. */
@@ -80,6 +84,8 @@ export function verifyEndpoint(
       status: now.status,
       accepted: (isBatch && now.taken?.message_hashes) || null,
       published: (isBatch && now.given?.message_hashes) || null,
+      proof: now.given?.process_proof ?? null,
+      lastConsensusId: last,
     };
   });
 }

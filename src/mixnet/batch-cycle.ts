@@ -1,21 +1,15 @@
 /**
  * What an owner checks of a batch cycle before it signs or goes on (design §7): that a closing names
- * every message it was shown and none that it was not, that a box holds what was agreed, that a link
- * gives as many as it took. Whoever fails, controller or owner, is told by one word.
+ * every message it was shown and none that it was not, that a link gives as many as it took. Whoever
+ * fails is told by one word. (That boxes hold what was signed is checked in src/client.)
  */
 import { canonicalText, parseStrict } from '../api/canonical.ts';
 import { hex64, isSortedSet } from '../api/fields.ts';
-import { messageHash, type Box } from '../api/message.ts';
-import type { Primitives } from '../crypto/primitives.ts';
 import { z } from 'zod';
 import type { BatchDrops } from './batch-peel.ts';
 
 /** Why a cycle does not go on. */
 export type CycleReason =
-  /** The controller names a message by another hash than its content has, */
-  | 'hash-differs'
-  /** or shows a message of another box, or one twice. */
-  | 'message-foreign'
   /** A closing names too few or too many, not in order, */
   | 'size-too-small'
   | 'size-too-large'
@@ -24,10 +18,6 @@ export type CycleReason =
   | 'message-left-out'
   /** or names what it was not shown. */
   | 'message-unseen'
-  /** A box lacks a message that was agreed on, */
-  | 'message-missing'
-  /** or holds one that was not. */
-  | 'message-added'
   /** A link does not give what it took, less what it dropped. */
   | 'count-differs'
   /** A link took something else than it was given. */
@@ -43,32 +33,10 @@ export type CycleReason =
   | 'proof-malformed'
   | 'dummy-foreign';
 
-/** A message as somebody read it from a box. */
+/** A message as somebody read it from a box, checked against its hash. */
 export interface BoxMessage {
   readonly id: number;
-  readonly sender: string;
-  readonly recipient: string;
-  readonly text: string;
-  readonly serial: string;
   readonly messageHash: string;
-}
-
-/** Null where each message has the hash that its content has, in this box, and none comes twice. */
-export function checkBox(
-  primitives: Primitives,
-  endpointId: string,
-  box: Box,
-  messages: readonly BoxMessage[],
-): CycleReason | null {
-  const hashes = new Set<string>();
-  for (const message of messages) {
-    const { sender, recipient, text, serial } = message;
-    const fields = { endpoint_id: endpointId, box, sender, recipient, text, serial };
-    if (messageHash(primitives, fields) !== message.messageHash) return 'hash-differs';
-    if (hashes.has(message.messageHash)) return 'message-foreign';
-    hashes.add(message.messageHash);
-  }
-  return null;
 }
 
 /**
@@ -103,16 +71,6 @@ export function chooseClosing(
   if (read.length < sizes.sizeMin) return null;
   const oldest = read.toSorted((left, right) => left.id - right.id).slice(0, sizes.sizeMax);
   return oldest.map((message) => message.messageHash).toSorted();
-}
-
-/** Null where a box holds exactly the messages that were agreed on. */
-export function compareBox(
-  agreed: readonly string[],
-  read: readonly BoxMessage[],
-): CycleReason | null {
-  const shown = new Set(read.map((message) => message.messageHash));
-  if (!agreed.every((hash) => shown.has(hash))) return 'message-missing';
-  return shown.size === agreed.length ? null : 'message-added';
 }
 
 /** `process_proof` of a link, parsed. */

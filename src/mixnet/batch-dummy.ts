@@ -6,54 +6,73 @@
  */
 import { concat, fromHex, fromUtf8, toBase64url, toHex } from '../bytes.ts';
 import { identityFromSecret, type Identity } from '../crypto/keys.ts';
-import { LABELS, type Primitives } from '../crypto/primitives.ts';
+import { LABELS, type Primitives, type Random } from '../crypto/primitives.ts';
 import type { Hop, Sphinx } from '../sphinx/index.ts';
 import { batchRandom } from './batch-random.ts';
 
 const NONCE_BYTES = 32;
 const SERIAL_BYTES = 16;
+const IDENTITY_BYTES = 32;
 
-/** A dummy, ready to be posted by a key that nobody knows. */
-export interface Dummy {
+/** What its maker knows a dummy by. */
+export interface DummyMark {
   /** 64 hex digits; shown when the cycle has ended. */
   readonly nonce: string;
-  /** What it carries: 32 bytes that look like chance. */
-  readonly message: Uint8Array;
   /** Who posts it: a fresh key, for the owner's own would tell it from what users send. */
   readonly sender: Identity;
-  /** Base64url of the packet. */
-  readonly text: string;
   readonly serial: string;
 }
 
-/** What a dummy is made for. */
-export interface DummyPlace {
-  readonly sphinx: Sphinx;
+/** A dummy, ready to be posted. */
+export interface Dummy extends DummyMark {
+  /** Base64url of the packet. */
+  readonly text: string;
+}
+
+/** Whose dummies, and for what. */
+export interface DummySeries {
   readonly primitives: Primitives;
   /** Order key of the maker, 32 bytes. */
   readonly orderKey: Uint8Array;
-  /** Of the cycle that it goes into. */
   readonly endpointId: string;
-  readonly hops: readonly Hop[];
-  /** Peer id to whom it goes, as what users send: the mixnet's own. */
-  readonly recipient: string;
+  /** Consensus id that opened the cycle. */
+  readonly opened: string;
 }
 
-/** The `number`-th dummy of an owner in a cycle. */
-export function makeDummy(place: DummyPlace, number: number): Dummy {
-  const { sphinx, primitives, orderKey, endpointId, hops, recipient } = place;
-  const context = `${endpointId}/${number}`;
-  const random = batchRandom(primitives, orderKey, 'batchDummy', context);
-  const nonce = toHex(random(NONCE_BYTES));
-  const sender = identityFromSecret(primitives, random(32));
-  const serial = toHex(random(SERIAL_BYTES));
-  const message = dummyMessage(primitives, endpointId, nonce);
-  const packet = sphinx.build(hops, fromHex(recipient) as Uint8Array, message, random);
-  return { nonce, message, sender, text: toBase64url(packet), serial };
+/** By what the maker finds the `number`-th dummy of a cycle again; cheap. */
+export function markDummy(series: DummySeries, number: number): DummyMark {
+  return drawMark(series, number).mark;
 }
 
 /**
- * What a dummy of a cycle carries. Nobody can show a nonce for a message that somebody else sent: so
+ * The `number`-th dummy of an owner in a cycle.
+ * @param recipient peer id to whom it goes, as what users send: the mixnet's own
+ */
+export function makeDummy(
+  series: DummySeries,
+  number: number,
+  path: { readonly sphinx: Sphinx; readonly hops: readonly Hop[]; readonly recipient: string },
+): Dummy {
+  const { mark, random } = drawMark(series, number);
+  const message = dummyMessage(series.primitives, series.endpointId, mark.nonce);
+  const dest = fromHex(path.recipient) as Uint8Array;
+  const packet = path.sphinx.build(path.hops, dest, message, random);
+  return { ...mark, text: toBase64url(packet) };
+}
+
+function drawMark(
+  { primitives, orderKey, endpointId, opened }: DummySeries,
+  number: number,
+): { readonly mark: DummyMark; readonly random: Random } {
+  const context = `${endpointId}/${opened}/${number}`;
+  const random = batchRandom(primitives, orderKey, 'batchDummy', context);
+  const nonce = toHex(random(NONCE_BYTES));
+  const sender = identityFromSecret(primitives, random(IDENTITY_BYTES));
+  return { mark: { nonce, sender, serial: toHex(random(SERIAL_BYTES)) }, random };
+}
+
+/**
+ * What a dummy of an endpoint carries: 32 bytes that look like chance. Nobody can show a nonce for a message that somebody else sent: so
  * an owner cannot have a user's message taken for a dummy.
  */
 export function dummyMessage(
@@ -67,7 +86,7 @@ export function dummyMessage(
   );
 }
 
-/** The texts of a cycle's dummies in the OUTBOX, by the nonces that their makers have shown. */
+/** The texts that dummies of an endpoint have in the OUTBOX, by the nonces that their makers have shown. */
 export function dummyTexts(
   primitives: Primitives,
   endpointId: string,

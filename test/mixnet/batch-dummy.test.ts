@@ -8,7 +8,9 @@ import {
   dummyMessage,
   dummyTexts,
   makeDummy,
-  type DummyPlace,
+  markDummy,
+  type Dummy,
+  type DummySeries,
 } from '../../src/mixnet/batch-dummy.ts';
 import { mixBatch, openBatch } from '../../src/mixnet/batch-peel.ts';
 import { createSphinx, relayRouting } from '../../src/sphinx/index.ts';
@@ -17,33 +19,46 @@ const sphinx = createSphinx({ group: 'P-224', headerLen: 192, bodyLen: 1024 }, n
 const key = createMixKey(native, native.group('P-224'));
 const owner = createIdentity(native).peerId;
 const mixnet = createIdentity(native).peerId;
-const place: DummyPlace = {
-  sphinx,
+const series: DummySeries = {
   primitives: native,
   orderKey: native.random(32),
   endpointId: 'gateway_1',
-  hops: [
-    {
-      routing: relayRouting(nodeAddress(native, owner, key.publicKey), 0),
-      publicKey: key.publicKey,
-    },
-  ],
+  opened: 'a'.repeat(64),
+};
+const address = nodeAddress(native, owner, key.publicKey);
+const path = {
+  sphinx,
+  hops: [{ routing: relayRouting(address, 0), publicKey: key.publicKey }],
   recipient: mixnet,
 };
 
 test('a dummy is the same message each time it is made, and no two are alike', (t) => {
-  const [first, again, second] = [makeDummy(place, 0), makeDummy(place, 0), makeDummy(place, 1)];
+  const [first, again, second] = [0, 0, 1].map((number) => makeDummy(series, number, path)) as [
+    Dummy,
+    Dummy,
+    Dummy,
+  ];
   t.is(again.text, first.text);
   t.is(again.serial, first.serial);
   t.is(again.sender.peerId, first.sender.peerId);
   t.not(second.text, first.text);
   t.not(second.sender.peerId, first.sender.peerId);
-  t.not(makeDummy({ ...place, endpointId: 'gateway_2' }, 0).nonce, first.nonce);
-  t.not(makeDummy({ ...place, orderKey: native.random(32) }, 0).nonce, first.nonce);
+  t.deepEqual(markDummy(series, 0), {
+    nonce: first.nonce,
+    sender: first.sender,
+    serial: first.serial,
+  });
+  for (const other of [
+    { endpointId: 'gateway_2' },
+    { opened: 'b'.repeat(64) },
+    { orderKey: native.random(32) },
+  ]) {
+    t.not(markDummy({ ...series, ...other }, 0).nonce, first.nonce);
+  }
 });
 
 test('a dummy comes out of the chain as what its nonce says, and no other nonce does', (t) => {
-  const dummy = makeDummy(place, 3);
+  const dummy = makeDummy(series, 3, path);
   const position = {
     sphinx,
     primitives: native,
@@ -62,8 +77,8 @@ test('a dummy comes out of the chain as what its nonce says, and no other nonce 
 });
 
 test('a dummy looks like what a user sends: one size, one kind of sender and serial', (t) => {
-  const text = toBase64url(sphinx.build(place.hops, native.random(32), native.random(7)));
-  const dummy = makeDummy(place, 0);
+  const text = toBase64url(sphinx.build(path.hops, native.random(32), native.random(7)));
+  const dummy = makeDummy(series, 0, path);
   t.is(dummy.text.length, text.length);
   t.regex(dummy.serial, /^[0-9a-f]{32}$/);
   t.regex(dummy.sender.peerId, /^[0-9a-f]{64}$/);
