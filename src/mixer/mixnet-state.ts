@@ -7,6 +7,21 @@ import { z } from 'zod';
 import { readIfThere, replaceDurably } from '../durable-file.ts';
 import { PanoramixError } from '../errors.ts';
 
+/** The step that `next_negotiation_id` is about, and the decisions that led to it. */
+const batchState = z.strictObject({
+  /** The gateway; with `create`, the one before it, or none. */
+  endpoint_id: z.string().optional(),
+  step: z.enum(['create', 'full', 'close', 'publish', 'open']),
+  last_consensus_id: z.string().optional(),
+  /** Closings of this gateway so far: it does not open again for ever, and neither does its key. */
+  closings: z.int().min(0),
+  /** Which opened this cycle, and the one before: dummies are made for a cycle. */
+  opened: z.array(z.string()).max(2),
+  /** Which closed it. */
+  closing_consensus_id: z.string().optional(),
+});
+export type BatchState = z.output<typeof batchState>;
+
 const state = z.strictObject({
   version: z.literal(1),
   /** The controller on which the owners meet. */
@@ -31,6 +46,8 @@ const state = z.strictObject({
   next_negotiation_id: z.string().optional(),
   /** Opened by this peer, to be proposed as the one that follows. */
   proposed_negotiation_id: z.string().optional(),
+  /** Of a batch mixnet: where the present cycle stands, as the owners have agreed. */
+  batch: batchState.optional(),
   /** Texts signed for good, by negotiation: in each, no other is ever signed. */
   signed: z.record(z.string(), z.string()),
 });

@@ -1,0 +1,158 @@
+/**
+ * Opening a gateway by rounds of amendments (D4.2 §5.2, §6.2): the coordinator proposes the terms with its own
+ * link, each owner answers with the same terms and its own, and the text that all sign has every link in the
+ * owners' order. Nobody signs a chain in which its own key, or another's word, was changed.
+ */
+import { canonicalText } from '../../api/canonical.ts';
+import {
+  decodeBatchParams,
+  encodeBatchParams,
+  type BatchLink,
+  type BatchParams,
+} from '../../api/batch-params.ts';
+import {
+  BATCH_GATEWAY,
+  BATCH_SIZE_MAX,
+  endpointCreate,
+  type EndpointFields,
+} from '../../api/endpoint.ts';
+import type { GroupName } from '../../crypto/primitives.ts';
+import { fixedStep } from './closing.ts';
+import type { Step, Words } from './agree-step.ts';
+
+/** `info` of every creation. */
+export const CREATE_ENDPOINT = { resource: 'endpoint', operation: 'create' } as const;
+
+/** What the owners agree on besides their links (D4.2 §5.2). */
+export interface GatewayTerms {
+  readonly endpointId: string;
+  readonly description: string;
+  readonly sizeMin: number;
+  readonly sizeMax: number;
+  /** Null: a cycle waits for its minimum, however long. */
+  readonly waitMs: number | null;
+  /** Whether everybody may read what comes out. */
+  readonly public: boolean;
+}
+
+/** What a creation is about. */
+export interface CreationGround {
+  readonly mixnetId: string;
+  readonly owners: readonly string[];
+  readonly coordinator: string;
+  readonly group: GroupName;
+  readonly peerId: string;
+  /** Our link of a gateway with this id: draws its key where there is none yet. */
+  readonly linkFor: (gatewayId: string) => BatchLink;
+  /** The coordinator's: what it proposes. */
+  readonly proposal: GatewayTerms | null;
+  /** A contributor's: null where it goes along with these terms, else why not. */
+  readonly refuse: (terms: GatewayTerms) => string | null;
+}
+
+/** The step that opens a gateway. */
+export function creationStep(ground: CreationGround): Step {
+  const { proposal } = ground;
+  const amended = (words: Words): object | null => {
+    const terms = proposal ?? termsIn(ground, words.get(ground.coordinator));
+    if (terms === null || ground.refuse(terms) !== null) return null;
+    return dataOf(ground, terms, [ground.linkFor(terms.endpointId)]);
+  };
+  return {
+    ...fixedStep('create', CREATE_ENDPOINT, {}),
+    word: amended,
+    compose: (words) => composed(ground, words),
+    review: (data, words, own) => {
+      const terms = termsIn(ground, words.get(ground.coordinator));
+      if (terms === null) return 'terms-malformed';
+      const refusal = ground.refuse(terms);
+      if (refusal !== null) return refusal;
+      // Our own word must be among those that were put together, with our key as we said it.
+      const expected = own === undefined ? null : composed(ground, words);
+      return expected && canonicalText(expected) === canonicalText(data) ? null : 'terms-changed';
+    },
+  };
+}
+
+/** Terms of a gateway that may be proposed or signed at all; null where they may. */
+export function refuseGatewayTerms(terms: GatewayTerms): string | null {
+  if (terms.sizeMin < 1) return 'size_min is 0: a cycle of nothing hides nobody';
+  if (terms.sizeMax > BATCH_SIZE_MAX) return `size_max is over ${BATCH_SIZE_MAX}`;
+  if (terms.sizeMin > terms.sizeMax) return 'size_min is over size_max';
+  return null;
+}
+
+/** The terms of a gateway as it was opened. */
+export function termsOf(fields: EndpointFields): GatewayTerms | null {
+  const params = decodeBatchParams(fields.endpoint_params);
+  if (fields.endpoint_type !== BATCH_GATEWAY || params?.kind !== 'gateway') return null;
+  return {
+    endpointId: fields.endpoint_id,
+    description: fields.description,
+    sizeMin: fields.size_min,
+    sizeMax: fields.size_max,
+    waitMs: params.waitMs,
+    public: fields.public,
+  };
+}
+
+/** `NAME_1`, then `NAME_2`: each gateway has keys of its own. */
+export function gatewayIdOf(name: string, number: number): string {
+  return `${name}_${number}`;
+}
+
+/** The id after this one. */
+export function nextGatewayId(gatewayId: string): string {
+  const match = /^(.+)_(\d+)$/.exec(gatewayId);
+  return match ? gatewayIdOf(match[1] as string, Number(match[2]) + 1) : gatewayIdOf(gatewayId, 2);
+}
+
+/** All words put together; null while one is missing, or is not an amendment of the coordinator's. */
+function composed(ground: CreationGround, words: Words): object | null {
+  const terms = termsIn(ground, words.get(ground.coordinator));
+  if (terms === null) return null;
+  const links: BatchLink[] = [];
+  for (const owner of ground.owners) {
+    const data = words.get(owner);
+    const [link, ...others] = linksIn(data) ?? [];
+    if (link?.peerId !== owner || others.length > 0) return null;
+    if (canonicalText(dataOf(ground, terms, [link])) !== canonicalText(data)) return null;
+    links.push(link);
+  }
+  return dataOf(ground, terms, links);
+}
+
+function termsIn(ground: CreationGround, data: unknown): GatewayTerms | null {
+  const fields = endpointCreate.safeParse(data);
+  if (!fields.success || fields.data.peer_id !== ground.mixnetId) return null;
+  return termsOf(fields.data);
+}
+
+function linksIn(data: unknown): readonly BatchLink[] | null {
+  const fields = endpointCreate.safeParse(data);
+  const params: BatchParams | null = fields.success
+    ? decodeBatchParams(fields.data.endpoint_params)
+    : null;
+  return params?.kind === 'gateway' ? params.links : null;
+}
+
+function dataOf(
+  ground: CreationGround,
+  terms: GatewayTerms,
+  links: readonly BatchLink[],
+): EndpointFields {
+  const { group, mixnetId } = ground;
+  return {
+    peer_id: mixnetId,
+    endpoint_id: terms.endpointId,
+    endpoint_type: BATCH_GATEWAY,
+    endpoint_params: encodeBatchParams({ kind: 'gateway', group, waitMs: terms.waitMs, links }),
+    description: terms.description,
+    status: 'OPEN',
+    size_min: terms.sizeMin,
+    size_max: terms.sizeMax,
+    public: terms.public,
+    // Whoever sends draws a fresh key, and so do owners for dummies: nobody can be told by his key.
+    senders: 'anyone',
+  };
+}

@@ -1,0 +1,217 @@
+/**
+ * From the closing to the result (D4.2 §5.2, "Collected input for processbox"): each owner waits for the
+ * link before its own, checks what it is given, mixes, and in the end checks the whole chain before it
+ * signs: counts, hand-overs, the PROCESSBOX against the last link, its own dummies.
+ */
+import { canonicalText } from '../../api/canonical.ts';
+import { endpointUpdate } from '../../api/endpoint.ts';
+import { messageHash } from '../../api/message.ts';
+import { readBox } from '../../client/batch-read.ts';
+import type { CarefulClient } from '../../client/careful.ts';
+import type { InboxMessage } from '../../client/controller.ts';
+import type { BatchLink } from '../../api/batch-params.ts';
+import {
+  checkCounts,
+  decodeCycleProof,
+  decodeLinkProof,
+  encodeCycleProof,
+  type CycleReason,
+  type LinkCount,
+} from '../../mixnet/batch-cycle.ts';
+import { dummyTexts } from '../../mixnet/batch-dummy.ts';
+import { hashesOf, linkInputs, linkOutputs } from '../../mixnet/batch-link.ts';
+import type { BatchInput } from '../../mixnet/batch-peel.ts';
+import type { Step, Words } from './agree-step.ts';
+import { carefulOf, cycleRefused, type BatchView } from './batch-view.ts';
+import { closedDummies } from './closing.ts';
+import type { Cycle } from './cycle.ts';
+import { passLink, type Mixed } from './own-link.ts';
+
+/** What one link has signed for this cycle. */
+interface LinkResult extends LinkCount {
+  readonly tookHashes: readonly string[];
+  readonly gaveHashes: readonly string[];
+}
+
+/** The work on one closed cycle. */
+export class Publishing {
+  readonly #view: BatchView;
+  readonly #cycle: Cycle;
+  readonly #cycleId: string;
+  /** Waits between two looks; rejects when the owner shall stop. */
+  readonly #pause: () => Promise<void>;
+  readonly #careful: readonly CarefulClient[];
+  #accepted: readonly InboxMessage[] = [];
+  #mixed: Mixed | null = null;
+  #result: readonly InboxMessage[] | null = null;
+
+  constructor(view: BatchView, cycle: Cycle, pause: () => Promise<void>) {
+    this.#view = view;
+    this.#cycle = cycle;
+    this.#cycleId = cycle.state.closing_consensus_id ?? '';
+    this.#pause = pause;
+    this.#careful = cycle.links.map((link) => carefulOf(view, link.peerId));
+  }
+
+  /** Does our part; returns when our link has passed on what it was given. */
+  async mix(): Promise<void> {
+    const { client, primitives, log } = this.#view;
+    const { gatewayId, gateway, place, own, mixnetId } = this.#cycle;
+    const { accepted } = await gateway.endpoint(gatewayId);
+    const query = { endpointId: gatewayId, box: 'ACCEPTED' } as const;
+    this.#accepted = await readBox(client, primitives, query, accepted ?? []);
+    const given = place === 0 ? this.#accepted : await this.#takeFromLinkBefore();
+    this.#mixed = await passLink(this.#view, own, this.#cycleId, given);
+    if (own.next !== null) return;
+    const messages = linkOutputs({ peerId: mixnetId, endpointId: gatewayId }, this.#mixed.outputs);
+    await client.postMessages(messages);
+    log.info(
+      { event: 'processbox-collected', endpointId: gatewayId, messages: messages.length },
+      'Collected input for processbox',
+    );
+  }
+
+  /** The step that publishes the result, once it is there and right. */
+  step(info: object): Step {
+    return {
+      name: 'publish',
+      info,
+      look: () => this.#look(),
+      word: () => this.#data(this.#ownNonces()),
+      compose: (words) => this.#data(noncesIn(words)),
+      review: (data, words) => this.#review(data, words),
+    };
+  }
+
+  async #takeFromLinkBefore(): Promise<readonly BatchInput[]> {
+    const { client, primitives, log, identity } = this.#view;
+    const { links, place } = this.#cycle;
+    const before = links[place - 1] as BatchLink;
+    log.info({ event: 'inbox-awaited', from: before.endpointId }, 'Waiting to collect inbox');
+    for (;;) {
+      const results = await this.#results(place);
+      const last = results.at(-1);
+      if (results.length === place && last) {
+        this.#check(results);
+        const recipient = identity.peerId;
+        const query = { endpointId: before.endpointId, box: 'OUTBOX', recipient } as const;
+        return await readBox(client, primitives, query, last.gaveHashes);
+      }
+      await this.#pause();
+    }
+  }
+
+  /** What the first `count` links have signed; fewer while some have not finished. */
+  async #results(count: number): Promise<LinkResult[]> {
+    const results: LinkResult[] = [];
+    for (const [index, link] of this.#cycle.links.slice(0, count).entries()) {
+      const said = await this.#view.client.getEndpoint(link.endpointId);
+      if (said === null) break;
+      const endpoint = await (this.#careful[index] as CarefulClient).endpoint(link.endpointId);
+      const proof = decodeLinkProof(endpoint.proof ?? undefined);
+      if (endpoint.status !== 'PROCESSED' || proof?.cycle !== this.#cycleId) break;
+      const [tookHashes, gaveHashes] = [endpoint.accepted ?? [], endpoint.published ?? []];
+      const counts = { took: tookHashes.length, gave: gaveHashes.length, drops: proof.drops };
+      results.push({ ...counts, tookHashes, gaveHashes });
+    }
+    return results;
+  }
+
+  /** @throws PanoramixError `cycle-refused` where a link took or gave something else */
+  #check(results: readonly LinkResult[]): void {
+    const { primitives } = this.#view;
+    const { links, place, own } = this.#cycle;
+    const uneven = checkCounts(this.#accepted.length, results);
+    if (uneven !== null) throw cycleRefused(uneven, 'between the links of the chain');
+    // The first link's input everybody knows, the next one's we gave ourselves.
+    const gave = this.#mixed && linkOutputs(own.link, this.#mixed.outputs);
+    const given = gave?.map((one) => ({
+      messageHash: messageHash(primitives, one),
+      text: one.text,
+    }));
+    const known: [number, readonly BatchInput[] | undefined][] = [
+      [0, this.#accepted],
+      [place + 1, given],
+    ];
+    for (const [index, inputs] of known) {
+      const [link, result] = [links[index], results[index]];
+      if (!inputs || !link || !result) continue;
+      const expected = hashesOf(primitives, linkInputs(primitives, link, this.#cycleId, inputs));
+      if (expected.join() !== result.tookHashes.join()) {
+        throw cycleRefused('input-differs', `${link.endpointId} took what it was not given`);
+      }
+    }
+  }
+
+  async #look(): Promise<void> {
+    if (this.#result !== null) return;
+    const { client, primitives } = this.#view;
+    const { links, gatewayId } = this.#cycle;
+    const results = await this.#results(links.length);
+    if (results.length < links.length) return;
+    this.#check(results);
+    const query = { endpointId: gatewayId, box: 'PROCESSBOX' } as const;
+    const shown = await readBox(client, primitives, query);
+    const result = this.#fromLastLink(shown, results.at(-1) as LinkResult);
+    if (result === null) return;
+    this.#checkDummies(result);
+    this.#result = result;
+  }
+
+  /** Those messages that the last link gave, hash for hash; null while some are not posted yet. */
+  #fromLastLink(shown: readonly InboxMessage[], last: LinkResult): InboxMessage[] | null {
+    const { primitives } = this.#view;
+    const { links } = this.#cycle;
+    const { peerId, endpointId } = links.at(-1) as BatchLink;
+    const given = new Set(last.gaveHashes);
+    const result = shown.filter((message) => {
+      const [given_] = linkOutputs({ peerId, endpointId }, [message]);
+      return given_ !== undefined && given.has(messageHash(primitives, given_));
+    });
+    return result.length === given.size ? result : null;
+  }
+
+  #checkDummies(result: readonly InboxMessage[]): void {
+    const { primitives } = this.#view;
+    const { gatewayId, mixnetId } = this.#cycle;
+    const out = new Set(
+      result.filter(({ recipient }) => recipient === mixnetId).map(({ text }) => text),
+    );
+    for (const text of dummyTexts(primitives, gatewayId, this.#ownNonces())) {
+      if (!out.has(text)) throw cycleRefused('dummy-lost', `in ${gatewayId}`);
+    }
+  }
+
+  #ownNonces(): string[] {
+    return closedDummies(this.#view, this.#cycle, this.#accepted);
+  }
+
+  #data(nonces: readonly string[]): object | null {
+    if (this.#result === null) return null;
+    return {
+      endpoint_id: this.#cycle.gatewayId,
+      status: 'PROCESSED',
+      message_hashes: this.#result.map((message) => message.messageHash).toSorted(),
+      process_proof: encodeCycleProof(nonces),
+    };
+  }
+
+  #review(data: unknown, words: Words): CycleReason | null {
+    const nonces = noncesIn(words);
+    const expected = this.#data(nonces);
+    if (expected === null || this.#result === null) return 'result-differs';
+    const texts = new Set(this.#result.map((message) => message.text));
+    const shown = dummyTexts(this.#view.primitives, this.#cycle.gatewayId, nonces);
+    if (![...shown].every((text) => texts.has(text))) return 'dummy-foreign';
+    return canonicalText(data) === canonicalText(expected) ? null : 'result-differs';
+  }
+}
+
+/** The dummies that all owners have shown. */
+function noncesIn(words: Words): string[] {
+  const nonces = [...words.values()].flatMap((data) => {
+    const said = endpointUpdate.safeParse(data);
+    return said.success ? (decodeCycleProof(said.data.process_proof) ?? []) : [];
+  });
+  return [...new Set(nonces)].toSorted();
+}
