@@ -15,7 +15,9 @@ import { endpointRoutes } from './endpoints/routes.ts';
 import { EndpointCache } from './endpoints/store.ts';
 import { healthRoutes } from './health.ts';
 import { Arrivals } from './messages/arrivals.ts';
-import { type Boxes, messageRoutes } from './messages/routes.ts';
+import { BatchStore } from './messages/batch-store.ts';
+import type { Boxes } from './messages/boxes.ts';
+import { messageRoutes } from './messages/routes.ts';
 import { MessageStore } from './messages/store.ts';
 import { browsers } from './middleware/browsers.ts';
 import { pressure } from './middleware/pressure.ts';
@@ -110,6 +112,7 @@ function createApp(context: ControllerContext, closing: AbortSignal): Koa {
   const { documents, primitives, log } = context;
   const boxes: Boxes = {
     messages: new MessageStore(documents, primitives),
+    batches: new BatchStore(documents),
     endpoints: new EndpointCache(documents, context.now),
     arrivals: new Arrivals(),
     closing,

@@ -11,7 +11,7 @@ import { PanoramixError } from '../src/errors.ts';
 import { allow, type ControllerContext, refuse, ruled, type Ruled } from './context.ts';
 import type { Change } from './documents.ts';
 import { DONE_MS_MAX } from './negotiations/rules.ts';
-import { keptForGood, readNegotiation } from './negotiations/store.ts';
+import { recordKept, readNegotiation } from './negotiations/store.ts';
 
 /** A consensus that fits a request and has not been used. */
 export interface Agreed {
@@ -33,8 +33,8 @@ export interface Applied {
   readonly change: Change;
   /** `data` of the answer, now and in every repeat. */
   readonly answer: unknown;
-  /** Whether the consensus records are to be kept for good: peers go by them. */
-  readonly keep: boolean;
+  /** Who goes by the consensus record, so that it is kept: a peer for good, an endpoint while it lasts. */
+  readonly keeper: { readonly name: string; readonly forGood: boolean } | null;
 }
 
 /**
@@ -66,14 +66,17 @@ export async function carryOut(
       return 'overtaken' as const;
     });
     if (applied === 'overtaken') return 'conflict';
-    const { change, answer, keep } = applied;
+    const { change, answer, keeper } = applied;
     const value: Use = { bodyHash, answer };
-    const kept = keep ? keptForGood(documents, agreed.record.id, by.consensus_id) : [];
+    const kept = keeper ? [recordKept(documents, agreed.record, keeper.name, null)] : [];
     const committed = await documents.commit({
       ...change,
       expect: [...(change.expect ?? []), used],
-      put: [...(change.put ?? []), { key: usedKey, value, ttlMs: keep ? null : DONE_MS_MAX }],
-      keepForGood: [...(change.keepForGood ?? []), ...kept],
+      put: [
+        ...(change.put ?? []),
+        { key: usedKey, value, ttlMs: keeper?.forGood ? null : DONE_MS_MAX },
+      ],
+      keeps: [...kept, ...(change.keeps ?? [])],
     });
     if (committed === 'limit') throw new PanoramixError('endpoints-too-many', 'of this peer');
     return committed === 'done' ? answer : 'conflict';

@@ -18,6 +18,18 @@ export interface Document<T> {
   readonly value: T | null;
 }
 
+/**
+ * Documents that stay as long as somebody keeps them: there may be several keepers, each with a name.
+ * `ttlMs` null keeps them; a number lets go, and whoever is the last sets so long a time.
+ */
+export interface Keep {
+  readonly keys: readonly string[];
+  /** Key of the set of keepers. */
+  readonly keepers: string;
+  readonly keeper: string;
+  readonly ttlMs: number | null;
+}
+
 /** One atomic change. */
 export interface Change {
   /** Documents that must still be as they were read. */
@@ -40,7 +52,7 @@ export interface Change {
     readonly value: unknown;
     readonly ttlMs: number | null;
   }[];
-  readonly keepForGood?: readonly string[];
+  readonly keeps?: readonly Keep[];
   readonly remove?: readonly string[];
   readonly index?: readonly {
     readonly key: string;
@@ -50,6 +62,18 @@ export interface Change {
   /** Sorted sets from which scores up to a time go. */
   readonly prune?: readonly { readonly key: string; readonly nowMs: number }[];
   readonly unindex?: readonly { readonly key: string; readonly member: string }[];
+  /** Members that go from one sorted set to another with their scores; all must be there. */
+  readonly moves?: readonly {
+    readonly from: string;
+    readonly to: string;
+    readonly members: readonly string[];
+  }[];
+  /** Sorted sets that go, with what a hash holds under each score and under `SCORE:m`. */
+  readonly drops?: readonly { readonly key: string; readonly held: string }[];
+  /** Sorted sets of which so many members with the highest scores stay. */
+  readonly trims?: readonly { readonly key: string; readonly keep: number }[];
+  /** Keys that go after a time; `ttlMs` null keeps them for good. */
+  readonly lifetimes?: readonly { readonly key: string; readonly ttlMs: number | null }[];
 }
 
 /** `conflict`: something expected is no longer so; `limit`: a set is full. Both wrote nothing. */
@@ -69,15 +93,42 @@ const COMMIT = createScript(
   for _, l in ipairs(plan.limits) do
     if redis.call('ZCOUNT', KEYS[l[1]], '(' .. l[3], '+inf') >= l[2] then return 'limit' end
   end
+  for _, m in ipairs(plan.moves) do
+    for _, member in ipairs(m[3]) do
+      if not redis.call('ZSCORE', KEYS[m[1]], member) then return 'conflict' end
+    end
+  end
   for _, p in ipairs(plan.prune) do redis.call('ZREMRANGEBYSCORE', KEYS[p[1]], '-inf', p[2]) end
   for _, p in ipairs(plan.put) do
     redis.call('HSET', KEYS[p[1]], 'v', p[2], 'j', ARGV[p[3]])
     if p[4] == '' then redis.call('PERSIST', KEYS[p[1]]) else redis.call('PEXPIRE', KEYS[p[1]], p[4]) end
   end
-  for _, k in ipairs(plan.keep) do redis.call('PERSIST', KEYS[k]) end
+  for _, k in ipairs(plan.keeps) do
+    if k[4] == '' then redis.call('SADD', KEYS[k[2]], k[3]) else redis.call('SREM', KEYS[k[2]], k[3]) end
+    if k[4] == '' then
+      for _, key in ipairs(k[1]) do redis.call('PERSIST', KEYS[key]) end
+    elseif redis.call('SCARD', KEYS[k[2]]) == 0 then
+      for _, key in ipairs(k[1]) do redis.call('PEXPIRE', KEYS[key], k[4]) end
+    end
+  end
   for _, k in ipairs(plan.remove) do redis.call('DEL', KEYS[k]) end
   for _, i in ipairs(plan.index) do redis.call('ZADD', KEYS[i[1]], i[2], i[3]) end
   for _, i in ipairs(plan.unindex) do redis.call('ZREM', KEYS[i[1]], i[2]) end
+  for _, m in ipairs(plan.moves) do
+    for _, member in ipairs(m[3]) do
+      redis.call('ZADD', KEYS[m[2]], redis.call('ZSCORE', KEYS[m[1]], member), member)
+      redis.call('ZREM', KEYS[m[1]], member)
+    end
+  end
+  for _, d in ipairs(plan.drops) do
+    local pairs = redis.call('ZRANGE', KEYS[d[1]], 0, -1, 'WITHSCORES')
+    for i = 2, #pairs, 2 do redis.call('HDEL', KEYS[d[2]], pairs[i], pairs[i] .. ':m') end
+    redis.call('DEL', KEYS[d[1]])
+  end
+  for _, t in ipairs(plan.trims) do redis.call('ZREMRANGEBYRANK', KEYS[t[1]], 0, -1 - t[2]) end
+  for _, l in ipairs(plan.lifetimes) do
+    if l[2] == '' then redis.call('PERSIST', KEYS[l[1]]) else redis.call('PEXPIRE', KEYS[l[1]], l[2]) end
+  end
   return 'done'
   `,
 );
@@ -143,7 +194,7 @@ export class Documents {
     const texts: string[] = [];
     const put = (change.put ?? []).map(({ key, value, ttlMs }) => {
       texts.push(JSON.stringify(value));
-      return [at(key), newVersion(), texts.length + 1, ttlMs === null ? '' : String(ttlMs)];
+      return [at(key), newVersion(), texts.length + 1, lifetimeText(ttlMs)];
     });
     const plan = {
       expect: [
@@ -153,7 +204,12 @@ export class Documents {
       limits: (change.limits ?? []).map(({ key, max, nowMs }) => [at(key), max, String(nowMs)]),
       prune: (change.prune ?? []).map(({ key, nowMs }) => [at(key), String(nowMs)]),
       put,
-      keep: (change.keepForGood ?? []).map((key) => at(key)),
+      keeps: (change.keeps ?? []).map(({ keys: kept, keepers, keeper, ttlMs }) => [
+        kept.map((key) => at(key)),
+        at(keepers),
+        keeper,
+        lifetimeText(ttlMs),
+      ]),
       remove: (change.remove ?? []).map((key) => at(key)),
       index: (change.index ?? []).map(({ key, score, member }) => [
         at(key),
@@ -161,6 +217,10 @@ export class Documents {
         member,
       ]),
       unindex: (change.unindex ?? []).map(({ key, member }) => [at(key), member]),
+      moves: (change.moves ?? []).map(({ from, to, members }) => [at(from), at(to), members]),
+      drops: (change.drops ?? []).map(({ key, held }) => [at(key), at(held)]),
+      trims: (change.trims ?? []).map(({ key, keep }) => [at(key), keep]),
+      lifetimes: (change.lifetimes ?? []).map(({ key, ttlMs }) => [at(key), lifetimeText(ttlMs)]),
     };
     const call = { keys, values: [JSON.stringify(plan), ...texts] };
     return String(await runScript(this.redis, COMMIT, call)) as Committed;
@@ -175,6 +235,10 @@ export class Documents {
     }
     throw new PanoramixError('redis-unavailable', `lost ${ATTEMPTS_MAX} races for one document`);
   }
+}
+
+function lifetimeText(ttlMs: number | null): string {
+  return ttlMs === null ? '' : String(ttlMs);
 }
 
 function scoreText(score: number): string {

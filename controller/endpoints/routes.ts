@@ -4,15 +4,24 @@ import { endpointCreate, endpointUpdate } from '../../src/api/endpoint.ts';
 import { PanoramixError } from '../../src/errors.ts';
 import { type ControllerContext, ruled } from '../context.ts';
 import { type Agreed, type Applied, carryOut } from '../decisions.ts';
+import type { Change } from '../documents.ts';
 import { filtered } from '../filter.ts';
 import { answerList } from '../lists.ts';
-import type { Boxes } from '../messages/routes.ts';
+import type { Boxes } from '../messages/boxes.ts';
 import { queryOf, readerOf, shaped, signedRequest } from '../middleware/signed.ts';
 import { readPeer } from '../peers/store.ts';
 import type { EndpointData, EndpointUpdate } from '../../src/api/endpoint.ts';
 import type { RequestInfo } from '../../src/api/signed.ts';
-import { changeStatus, type Endpoint, endpointView, openEndpoint } from './rules.ts';
-import { openChange, readEndpoint, readEndpoints, statusChange } from './store.ts';
+import { changeBatch, MOVES } from './cycle.ts';
+import {
+  changeContinuous,
+  type Endpoint,
+  endpointView,
+  enterStatus,
+  isBatch,
+  openEndpoint,
+} from './rules.ts';
+import { keeperOf, openChange, readEndpoint, readEndpoints, statusChange } from './store.ts';
 
 const ONE = ['/endpoints/:id', '/endpoint/:id'];
 
@@ -31,7 +40,11 @@ export function endpointRoutes(context: ControllerContext, boxes: Boxes): Router
       const endpoint = ruled(openEndpoint(data, peer.owners, agreed));
       if (before.value !== null) throw new PanoramixError('endpoint-exists', 'this id');
       const change = openChange(documents, before, endpoint, now());
-      return { change, answer: endpointView(endpoint, null), keep: false };
+      return {
+        change,
+        answer: endpointView(endpoint, null),
+        keeper: { name: keeperOf(data.endpoint_id), forGood: false },
+      };
     });
     ctx.status = 201;
     ctx.body = { data: answer };
@@ -46,12 +59,14 @@ export function endpointRoutes(context: ControllerContext, boxes: Boxes): Router
     const answer = await carryOut(context, request, (agreed) =>
       applyStatus(context, boxes, data, request.info, agreed),
     );
+    boxes.arrivals.notify(data.endpoint_id);
     ctx.body = { data: answer };
   });
 
   router.get('/endpoints', async (ctx) => {
     const query = queryOf(ctx);
-    await answerList(ctx, filtered(readEndpoints(documents), publicView, query));
+    const endpoints = readEndpoints(documents, query['peer_id'], query['status']);
+    await answerList(ctx, filtered(endpoints, publicView, query));
   });
 
   router.get(ONE, async (ctx) => {
@@ -72,29 +87,61 @@ function publicView(endpoint: Endpoint): EndpointData {
 }
 
 async function applyStatus(
-  { documents, now }: ControllerContext,
-  { messages }: Boxes,
+  context: ControllerContext,
+  boxes: Boxes,
   data: EndpointUpdate,
   info: RequestInfo,
   agreed: Agreed,
 ): Promise<Applied> {
-  const id = data.endpoint_id;
-  const before = await readEndpoint(documents, id);
+  const { documents, now } = context;
+  const before = await readEndpoint(documents, data.endpoint_id);
   if (before.value === null) throw new PanoramixError('endpoint-unknown', 'no such id');
+  const entered = ruled(enterStatus(before.value, data, info, agreed));
+  const { endpoint, moved } = isBatch(entered)
+    ? await batchStatus(context, boxes, before.value, entered, data)
+    : await continuousStatus(boxes, entered, data);
+  const change = statusChange(documents, before, endpoint, now());
+  return {
+    change: { ...change, ...moved },
+    answer: endpointView(endpoint, null),
+    keeper: { name: keeperOf(data.endpoint_id), forGood: false },
+  };
+}
+
+/** The endpoint as it shall be, and what of its boxes changes with it. */
+interface Moved {
+  readonly endpoint: Endpoint;
+  readonly moved: Change;
+}
+
+async function continuousStatus(
+  { messages }: Boxes,
+  entered: Endpoint,
+  data: EndpointUpdate,
+): Promise<Moved> {
+  const id = data.endpoint_id;
   const position = await messages.position(id);
   const closing = data.status === 'CLOSED' || data.status === 'PROCESSED';
   const inbox = closing
     ? await messages.inbox(id, position)
     : { inboxHash: position.hash, lastMessageId: position.last };
-  const endpoint = ruled(changeStatus(before.value, data, info, agreed, inbox, position.released));
-  const change = statusChange(documents, before, endpoint, now());
-  return {
-    change: {
-      ...change,
-      fields: closing ? messages.unmoved(id, position) : [],
-      remove: data.status === 'PROCESSED' ? messages.keys(id) : [],
-    },
-    answer: endpointView(endpoint, null),
-    keep: false,
-  };
+  const endpoint = ruled(changeContinuous(entered, data, inbox, position.released));
+  const fields = closing ? messages.unmoved(id, position) : [];
+  const remove = data.status === 'PROCESSED' ? messages.keys(id) : [];
+  return { endpoint, moved: { fields, remove } };
+}
+
+async function batchStatus(
+  { primitives }: ControllerContext,
+  { batches }: Boxes,
+  before: Endpoint,
+  entered: Endpoint,
+  data: EndpointUpdate,
+): Promise<Moved> {
+  const id = data.endpoint_id;
+  const hashes = data.message_hashes ?? [];
+  const [from] = MOVES[data.status] ?? [];
+  const ids = from === undefined ? [] : await batches.idsOf(id, from, hashes);
+  const endpoint = ruled(changeBatch(primitives, entered, data, ids));
+  return { endpoint, moved: batches.change(id, before.status, data.status, hashes) };
 }

@@ -2,6 +2,7 @@
 import type { Change, Document, Documents } from '../documents.ts';
 import { readInTurn } from '../lists.ts';
 import { DONE_MS_MAX } from '../negotiations/rules.ts';
+import { recordKept } from '../negotiations/store.ts';
 import type { Endpoint } from './rules.ts';
 
 /** Endpoints in one answer of `GET /endpoints`: the newest. */
@@ -20,8 +21,23 @@ export async function readEndpoint(
   return await documents.read(documents.key('endpoint', endpointId));
 }
 
-/** Endpoints: processed ones first, the others by id; where there are too many, the oldest are left out. */
-export async function* readEndpoints(documents: Documents): AsyncGenerator<Endpoint> {
+/**
+ * Endpoints: processed ones first, the others by id; where there are too many, the oldest are left out.
+ * Of one peer in one status before PROCESSED: all of them, however many others there are.
+ */
+export async function* readEndpoints(
+  documents: Documents,
+  peerId?: string,
+  status?: string,
+): AsyncGenerator<Endpoint> {
+  if (peerId !== undefined && status !== undefined && status !== 'PROCESSED') {
+    const own = await documents.members(documents.key('endpoints-of', peerId), LIST_MAX, 'lowest');
+    yield* readInTurn<Endpoint>(
+      documents,
+      own.map((id) => documents.key('endpoint', id)),
+    );
+    return;
+  }
   const ids = await documents.members(documents.key('endpoints'), LIST_MAX, 'highest');
   yield* readInTurn<Endpoint>(
     documents,
@@ -29,7 +45,27 @@ export async function* readEndpoints(documents: Documents): AsyncGenerator<Endpo
   );
 }
 
-/** What writes a new endpoint; `limit` where its peer has too many. */
+/** Name under which an endpoint keeps the records of its log. */
+export function keeperOf(endpointId: string): string {
+  return `endpoint:${endpointId}`;
+}
+
+/**
+ * Keeps the records of an endpoint's whole log, or lets go of them: who checks an endpoint needs them
+ * all, however long it stays open.
+ */
+function logKept(
+  documents: Documents,
+  { logs, negotiations, data }: Endpoint,
+  ttlMs: number | null,
+) {
+  return logs.map(({ consensus_id: consensus }, position) => {
+    const record = { id: negotiations[position] ?? '', consensus };
+    return recordKept(documents, record, keeperOf(data.endpoint_id), ttlMs);
+  });
+}
+
+/** What writes a new endpoint, or a processed one that opens again; `limit` where its peer has too many. */
 export function openChange(
   documents: Documents,
   before: Document<Endpoint>,
@@ -48,6 +84,7 @@ export function openChange(
       { key: ofPeer, score: nowMs, member: endpoint_id },
       { key: documents.key('endpoints'), score: Infinity, member: endpoint_id },
     ],
+    keeps: logKept(documents, after, null),
   };
 }
 
@@ -59,6 +96,10 @@ export function statusChange(
   nowMs: number,
 ): Change {
   const { endpoint_id, peer_id } = after.data;
+  // A batch's next cycle.
+  if (after.status === 'OPEN' && before.value?.status === 'PROCESSED') {
+    return openChange(documents, before, after, nowMs);
+  }
   if (after.status !== 'PROCESSED') {
     return { expect: [before], put: [{ key: before.key, value: after, ttlMs: null }] };
   }
@@ -67,6 +108,7 @@ export function statusChange(
     put: [{ key: before.key, value: after, ttlMs: DONE_MS_MAX }],
     index: [{ key: documents.key('endpoints'), score: nowMs + DONE_MS_MAX, member: endpoint_id }],
     unindex: [{ key: documents.key('endpoints-of', peer_id), member: endpoint_id }],
+    keeps: logKept(documents, after, DONE_MS_MAX),
   };
 }
 

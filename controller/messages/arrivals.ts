@@ -15,21 +15,26 @@ export class Arrivals {
 
   /** Wakes everybody who waits at an endpoint. */
   notify(endpointId: string): void {
-    const waiting = this.#waiting.get(endpointId);
-    if (waiting !== undefined) for (const wake of waiting) wake();
+    for (const isOwner of [true, false]) {
+      const waiting = this.#waiting.get(placeOf(endpointId, isOwner));
+      if (waiting !== undefined) for (const wake of waiting) wake();
+    }
   }
 
   /**
    * Looks until there is something, the time is over or `signal` aborts: then what was last seen.
    * Looks again on every arrival, also one that comes while it looks.
+   * @param isOwner owners have places of their own: others who wait for an OUTBOX take none of them
    */
   async until<T>(
     endpointId: string,
+    isOwner: boolean,
     waitMs: number,
     signal: AbortSignal,
     look: () => Promise<readonly T[]>,
   ): Promise<readonly T[]> {
     if (waitMs === 0) return await look();
+    const place = placeOf(endpointId, isOwner);
     const endsMs = performance.now() + waitMs;
     let arrived = false;
     let wake: (() => void) | null = null;
@@ -37,7 +42,7 @@ export class Arrivals {
       arrived = true;
       wake?.();
     };
-    this.#add(endpointId, onArrival);
+    this.#add(place, onArrival);
     signal.addEventListener('abort', onArrival);
     try {
       for (;;) {
@@ -56,21 +61,25 @@ export class Arrivals {
       }
     } finally {
       signal.removeEventListener('abort', onArrival);
-      this.#remove(endpointId, onArrival);
+      this.#remove(place, onArrival);
     }
   }
 
-  #add(endpointId: string, wake: () => void): void {
-    const waiting = this.#waiting.get(endpointId) ?? new Set();
+  #add(place: string, wake: () => void): void {
+    const waiting = this.#waiting.get(place) ?? new Set();
     if (waiting.size >= WAITING_PER_ENDPOINT_MAX) {
       throw new PanoramixError('readers-too-many', 'at this endpoint');
     }
-    this.#waiting.set(endpointId, waiting.add(wake));
+    this.#waiting.set(place, waiting.add(wake));
   }
 
-  #remove(endpointId: string, wake: () => void): void {
-    const waiting = this.#waiting.get(endpointId);
+  #remove(place: string, wake: () => void): void {
+    const waiting = this.#waiting.get(place);
     waiting?.delete(wake);
-    if (waiting?.size === 0) this.#waiting.delete(endpointId);
+    if (waiting?.size === 0) this.#waiting.delete(place);
   }
+}
+
+function placeOf(endpointId: string, isOwner: boolean): string {
+  return `${isOwner ? 'owner' : 'other'}/${endpointId}`;
 }

@@ -1,9 +1,9 @@
 /**
  * Who may post into a box, and how much of it is his (design §7). Pure.
  */
-import type { MessageCreate } from '../../src/api/message.ts';
+import type { Box, MessageCreate } from '../../src/api/message.ts';
 import { allow, refuse, type Ruled } from '../context.ts';
-import type { Endpoint } from '../endpoints/rules.ts';
+import { type Endpoint, isBatch } from '../endpoints/rules.ts';
 
 /** What is known of who posts. */
 export interface Poster {
@@ -15,33 +15,66 @@ export interface Poster {
 }
 
 /**
- * Whether a message may go in; its value is how many unread messages there may be before it: a node
- * may fill the backlog, others half of it, so that they cannot keep the mixnet's own traffic out.
+ * Whether a message may go in; its value is how many may be in the box before it: of a continuous
+ * endpoint's backlog a node may fill the whole, others half, so that they cannot keep the mixnet's own
+ * traffic out.
  */
 export function mayPost(
   endpoint: Endpoint,
   message: MessageCreate,
   poster: Poster,
 ): Ruled<{ readonly backlogMax: number }> {
-  const { data } = endpoint;
+  const { data, owners } = endpoint;
+  const isOwner = owners.includes(poster.keyData);
+  if (message.box === 'PROCESSBOX' && isBatch(endpoint)) {
+    if (!isOwner) return refuse('box-refused');
+    return message.sender === data.peer_id
+      ? allow({ backlogMax: data.size_max })
+      : refuse('key-foreign');
+  }
   if (message.sender !== poster.keyData) return refuse('key-foreign');
   // A continuous endpoint's owner hands nothing back to the controller.
   if (message.box !== 'INBOX') return refuse('box-refused');
   if (message.recipient !== data.peer_id) return refuse('recipient-foreign');
   const welcome =
-    poster.isNode || data.senders === 'anyone' || (data.senders === 'peers' && poster.isPeer);
+    isOwner ||
+    poster.isNode ||
+    data.senders === 'anyone' ||
+    (data.senders === 'peers' && poster.isPeer);
   if (!welcome) return refuse('sender-refused');
-  return allow({ backlogMax: poster.isNode ? data.size_max : Math.ceil(data.size_max / 2) });
+  const whole = isBatch(endpoint) || poster.isNode;
+  return allow({ backlogMax: whole ? data.size_max : Math.ceil(data.size_max / 2) });
 }
 
-/** Whether the status lets a new message in. */
-export function takesMessages(endpoint: Endpoint): Ruled<null> {
+/** Whether the status lets a new message into a box. */
+export function takesMessages(endpoint: Endpoint, box: Box): Ruled<null> {
+  if (box === 'PROCESSBOX') {
+    return endpoint.status === 'CLOSED' ? allow(null) : refuse('box-closed');
+  }
   if (endpoint.status === 'OPEN') return allow(null);
   return refuse(endpoint.status === 'FULL' ? 'endpoint-full' : 'endpoint-closed');
 }
 
-/** Who may read a box: its endpoint's owners. */
-export function mayRead(endpoint: Endpoint, reader: string | null): Ruled<null> {
-  if (reader === null) return refuse('signature-missing');
-  return endpoint.owners.includes(reader) ? allow(null) : refuse('reader-refused');
+/** Whether what `takesMessages` has refused may be over since the endpoint was last read. */
+export function mayChange(endpoint: Endpoint): boolean {
+  return isBatch(endpoint) || endpoint.status === 'FULL';
+}
+
+/**
+ * Who may read a box: its endpoint's owners. Of a batch's OUTBOX also everybody where it is public, and
+ * whom the messages are for that are asked for: the next owner along a chain, a client.
+ * @param recipientOwners owners of the peer whose messages are asked for; empty where all are
+ */
+export function mayRead(
+  endpoint: Endpoint,
+  box: Box,
+  reader: string | null,
+  recipientOwners: readonly string[],
+): Ruled<null> {
+  if (reader !== null && endpoint.owners.includes(reader)) return allow(null);
+  if (box === 'OUTBOX' && isBatch(endpoint)) {
+    if (endpoint.data.public) return allow(null);
+    if (reader !== null && recipientOwners.includes(reader)) return allow(null);
+  }
+  return refuse(reader === null ? 'signature-missing' : 'reader-refused');
 }

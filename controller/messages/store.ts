@@ -1,5 +1,5 @@
 /**
- * Messages in Redis. A box is a stream whose ids are the message ids; `seen` is a sorted set of message
+ * Messages of continuous endpoints in Redis. A box is a stream whose ids are the message ids; `seen` is a sorted set of message
  * hashes by id, against repeats and for the running hash; `position` counts what was taken and released.
  * Posting is one script: repeat, status, backlog, id and text in one atomic step.
  */
@@ -8,25 +8,17 @@ import type { Box, MessageCreate } from '../../src/api/message.ts';
 import type { Primitives } from '../../src/crypto/primitives.ts';
 import { PanoramixError } from '../../src/errors.ts';
 import { guarded } from '../../src/redis/clients.ts';
-import { createScript, runScript } from '../../src/redis/script.ts';
+import { createScript, runScript, type Script, type ScriptCall } from '../../src/redis/script.ts';
 import type { Change, Document, Documents } from '../documents.ts';
 import type { Endpoint, Inbox } from '../endpoints/rules.ts';
+import { MessagePage, REMEMBERED } from './page.ts';
 
-/**
- * Released messages whose repeat is still recognised. At 100 messages/s these are 5 minutes, in which
- * a poster without an answer tries again; 130 bytes each, so 4 MB per busy endpoint. What is repeated
- * later meets the owner's replay tags.
- */
-const REMEMBERED = 32_768;
 /** Messages released in one script: Redis does nothing else meanwhile. */
 const RELEASE_STEP = 512;
 /** Hashes in one go: this process does nothing else meanwhile. */
 const HASH_STEP = 1024;
 /** Messages read at once: as many of the largest are 4 MB. */
 const READ_STEP = 32;
-/** Bytes of an answer, about: a page of large messages is cut short, never empty. */
-const PAGE_BYTES_MAX = 8 * 1024 * 1024;
-
 const POST = createScript(
   'post a message',
   `
@@ -66,7 +58,7 @@ export interface Position {
   readonly hash: string;
 }
 
-/** The boxes of all endpoints. */
+/** The boxes of continuous endpoints; `seen` and `position` also of batch endpoints. */
 export class MessageStore {
   readonly #documents: Documents;
   readonly #primitives: Primitives;
@@ -76,20 +68,20 @@ export class MessageStore {
     this.#primitives = primitives;
   }
 
-  /** Stores a message once, where the endpoint is still as it was read. Durable when it returns. */
-  async post(
+  /** Stores a message once, where the endpoint is still as it was read; replies as `Posted`. */
+  postCall(
     endpoint: Document<Endpoint>,
     message: MessageCreate,
     messageHash: string,
     backlogMax: number,
-  ): Promise<Posted> {
+  ): { readonly script: Script; readonly call: ScriptCall } {
     const id = message.endpoint_id;
     const { sender, recipient, serial, text, box } = message;
-    const reply = await runScript(this.#documents.redis, POST, {
+    const call = {
       keys: [endpoint.key, this.#position(id), this.#box(id, box), this.#seen(id)],
       values: [endpoint.version, messageHash, backlogMax, sender, recipient, serial, text],
-    });
-    return String(reply) as Posted;
+    };
+    return { script: POST, call };
   }
 
   /** Whether this very message has been stored, as far as that is remembered. */
@@ -102,20 +94,14 @@ export class MessageStore {
 
   /** Messages of a box above an id, lowest first; fewer than `limit` where they are large. */
   async list(endpointId: string, box: Box, after: number, limit: number): Promise<MessageData[]> {
-    const page: MessageData[] = [];
-    let bytes = 0;
-    for (let from = after; page.length < limit;) {
-      const count = Math.min(READ_STEP, limit - page.length);
-      const found = await this.#read(endpointId, box, from, count);
-      for (const message of found) {
-        bytes += message.text.length;
-        if (bytes > PAGE_BYTES_MAX) return page;
-        page.push(message);
-        from = message.id;
-      }
-      if (found.length < count) break;
+    const page = new MessagePage(limit);
+    for (let from = after; ;) {
+      const found = await this.#read(endpointId, box, from, Math.min(READ_STEP, limit));
+      for (const message of found) if (!page.add(message)) return page.messages;
+      const last = found.at(-1);
+      if (last === undefined || found.length < Math.min(READ_STEP, limit)) return page.messages;
+      from = last.id;
     }
-    return page;
   }
 
   async #read(endpointId: string, box: Box, after: number, count: number): Promise<MessageData[]> {

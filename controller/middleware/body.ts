@@ -7,6 +7,8 @@ import { PanoramixError } from '../../src/errors.ts';
 /** A contribution's text of 512 kB, escaped as a JSON string, and what is around it. */
 export const BODY_BYTES_MAX = 2 * 1024 * 1024;
 
+/** A message and what is around it; what says to be longer, or does not say, waits in the other lane. */
+const SHORT_BYTES_MAX = 136 * 1024;
 /**
  * Bytes of bodies that are arriving, of all connections: those as long as a message (5000 packets), and
  * longer ones. Else a thousand slow senders could fill the memory of the process.
@@ -19,7 +21,7 @@ export async function readBody(request: IncomingMessage, bytesMax: number): Prom
   const announced = Number(request.headers['content-length'] ?? 0);
   if (announced > bytesMax) throw new PanoramixError('body-too-large', 'announced too much');
   const parts: Buffer[] = [];
-  const lane = bytesMax < BODY_BYTES_MAX ? 'short' : 'long';
+  const lane = announced > 0 && announced <= SHORT_BYTES_MAX ? 'short' : 'long';
   let total = 0;
   try {
     for await (const part of request as AsyncIterable<Buffer>) {

@@ -17,9 +17,8 @@ export async function signedRequest(
   context: ControllerContext,
   resource: string,
   operation: 'create' | 'partial_update',
-  bytesMax = BODY_BYTES_MAX,
 ): Promise<VerifiedRequest> {
-  const body = await readBody(ctx.req, bytesMax);
+  const body = await readBody(ctx.req, BODY_BYTES_MAX);
   const json = parseStrict(body);
   if (!json.ok) throw new PanoramixError('json-malformed', json.reason);
   const { primitives, catalogUrl, now } = context;

@@ -3,7 +3,7 @@
  * per key the set of those that are open.
  */
 import type { ControllerContext } from '../context.ts';
-import type { Change, Document, Documents } from '../documents.ts';
+import type { Change, Document, Documents, Keep } from '../documents.ts';
 import { DONE_MS_MAX, type Negotiation, OPEN_MS_MAX, OPEN_PER_KEY_MAX } from './rules.ts';
 
 /** Twice the time in which a request may be repeated (`STALE_MS`). */
@@ -74,13 +74,22 @@ export function contributeChange(
   };
 }
 
-/** Documents of an ended negotiation that must be kept as long as the peer that goes by it. */
-export function keptForGood(
+/**
+ * Keeps the record of an ended negotiation as long as what goes by it, or lets go of it. One record may
+ * have made several things, part by part: it stays until the last of them has let go.
+ */
+export function recordKept(
   documents: Documents,
-  negotiationId: string,
-  consensus: string,
-): string[] {
-  return [negotiationKey(documents, negotiationId), documents.key('consensus', consensus)];
+  record: { readonly id: string; readonly consensus: string },
+  keeper: string,
+  ttlMs: number | null,
+): Keep {
+  return {
+    keys: [negotiationKey(documents, record.id), documents.key('consensus', record.consensus)],
+    keepers: documents.key('keepers', record.id),
+    keeper,
+    ttlMs,
+  };
 }
 
 function openKey(documents: Documents, opener: string): string {

@@ -28,7 +28,7 @@ export function peerRoutes(context: ControllerContext): Router {
       return {
         change: peerChange(documents, before, peer, agreed.record, now()),
         answer: peerView(peer),
-        keep: true,
+        keeper: { name: `peer:${data.key_id}`, forGood: true },
       };
     });
     ctx.status = 201;
@@ -46,7 +46,9 @@ export function peerRoutes(context: ControllerContext): Router {
       if (before.value === null) throw new PanoramixError('peer-unknown', 'no such id');
       const peer = ruled(updatePeer(primitives, before.value, data, request.info, agreed));
       const change = peerChange(documents, before, peer, agreed.record, now());
-      return { change, answer: peerView(peer), keep: data.log !== undefined };
+      const keeper =
+        data.log === undefined ? null : { name: `peer:${data.peer_id}`, forGood: true };
+      return { change, answer: peerView(peer), keeper };
     });
     ctx.body = { data: answer };
   });

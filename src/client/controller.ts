@@ -21,6 +21,7 @@ import {
   messageData,
   messageReceipts,
   type MessageCreate,
+  POST_LIST_LENGTH_MAX,
   POST_LIST_MAX,
 } from '../api/message.ts';
 import { negotiationData, type NegotiationData } from '../api/negotiation.ts';
@@ -33,6 +34,9 @@ import { PanoramixError } from '../errors.ts';
 import { type ControllerClientOptions, orNull, Requests, shapeOf } from './requests.ts';
 
 export type { ControllerClientOptions } from './requests.ts';
+
+/** What stands around a message's text in a request: five fields of at most 64 characters, and names. */
+const MESSAGE_AROUND_LENGTH = 400;
 
 /** A message out of a box. */
 export interface InboxMessage {
@@ -246,8 +250,7 @@ export class ControllerClient {
    */
   async postMessages(messages: readonly MessageCreate[]): Promise<void> {
     const info = { resource: 'message', operation: 'create' };
-    for (let from = 0; from < messages.length; from += POST_LIST_MAX) {
-      const data = messages.slice(from, from + POST_LIST_MAX);
+    for (const data of inRequests(messages)) {
       const answer = await this.#requests.send('POST', 'messages', { data, info });
       const receipts = shapeOf(messageReceipts, answer);
       if (receipts.length !== data.length) {
@@ -327,6 +330,23 @@ function change(resource: string, data: unknown, decision: Decision): RequestBod
     on_last_consensus_id: decision.onLastConsensusId,
   };
   return { data, info, ...by(decision.consensusId, decision.part) };
+}
+
+/** Lists that each fit into one request, in their order. */
+function inRequests(messages: readonly MessageCreate[]): MessageCreate[][] {
+  const lists: MessageCreate[][] = [];
+  let length = 0;
+  for (const message of messages) {
+    const list = lists.at(-1);
+    length += message.text.length + MESSAGE_AROUND_LENGTH;
+    if (list !== undefined && list.length < POST_LIST_MAX && length <= POST_LIST_LENGTH_MAX) {
+      list.push(message);
+    } else {
+      lists.push([message]);
+      length = message.text.length + MESSAGE_AROUND_LENGTH;
+    }
+  }
+  return lists;
 }
 
 function wrapped<T extends z.ZodType>(data: T) {

@@ -29,8 +29,47 @@ test('a change is written whole, or not at all where something expected is no lo
   t.deepEqual(await own.members(own.key('things'), 9, 'lowest'), ['1']);
   t.is(await own.redis.pttl(a), -1);
   t.true((await own.redis.pttl(b)) > 0);
-  t.is(await own.commit({ keepForGood: [b] }), 'done');
-  t.is(await own.redis.pttl(b), -1);
+});
+
+test('a document stays until the last of its keepers has let go', async (t) => {
+  const own = documents();
+  const key = own.key('thing');
+  const keep = async (keeper: string, ttlMs: number | null): Promise<number> => {
+    await own.commit({ keeps: [{ keys: [key], keepers: own.key('keepers'), keeper, ttlMs }] });
+    return await own.redis.pttl(key);
+  };
+  await own.commit({ put: [{ key, value: 1, ttlMs: 60_000 }] });
+  t.is(await keep('one', null), -1);
+  t.is(await keep('two', null), -1);
+  t.is(await keep('one', 5_000), -1, 'another keeps it');
+  const left = await keep('two', 5_000);
+  t.true(left > 0 && left <= 5_000);
+  t.is(await keep('one', null), -1, 'and whoever comes back keeps it again');
+});
+
+test('members move between sorted sets with their scores, all of them or none', async (t) => {
+  const own = documents();
+  const [from, to, held] = [own.key('from'), own.key('to'), own.key('held')];
+  await own.redis.zadd(from, 1, 'a', 2, 'b', 3, 'c');
+  await own.redis.hset(held, '1', 'A', '1:m', 'about A', '3', 'C', '3:m', 'about C', '4', 'D');
+  const move = (...members: string[]) => own.commit({ moves: [{ from, to, members }] });
+  t.is(await move('a', 'x'), 'conflict');
+  t.is(await own.redis.zcard(from), 3);
+  t.is(await move('a', 'c'), 'done');
+  t.deepEqual(await own.redis.zrange(to, 0, '-1', 'WITHSCORES'), ['a', '1', 'c', '3']);
+  t.deepEqual(await own.redis.zrange(from, 0, '-1'), ['b']);
+  t.is(await move('a'), 'conflict', 'it is no longer there');
+  await own.commit({ trims: [{ key: to, keep: 5 }] });
+  t.is(await own.redis.zcard(to), 2);
+  await own.commit({ drops: [{ key: to, held }], lifetimes: [{ key: held, ttlMs: 9_000 }] });
+  t.is(await own.redis.exists(to), 0);
+  t.deepEqual(await own.redis.hgetall(held), { 4: 'D' }, 'what others name stays');
+  t.true((await own.redis.pttl(held)) > 0);
+  await own.commit({ lifetimes: [{ key: held, ttlMs: null }] });
+  t.is(await own.redis.pttl(held), -1);
+  await own.redis.zadd(to, 1, 'a', 2, 'b', 3, 'c');
+  await own.commit({ trims: [{ key: to, keep: 2 }] });
+  t.deepEqual(await own.redis.zrange(to, 0, '-1'), ['b', 'c']);
 });
 
 test('a change that expects a field of a hash is refused when the field has moved', async (t) => {

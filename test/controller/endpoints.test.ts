@@ -57,12 +57,12 @@ test('endpoints are listed, and filtered by fields', async (t) => {
 
 test('an endpoint needs its peer, its one owner and a type that we mix', async (t) => {
   const bed = await privateController(t, store());
-  const [owner, other] = [await bed.peer(), await bed.peer()];
+  const [owner, stranger] = [await bed.peer(), await bed.peer()];
   const mine = endpointOf(owner.identity.peerId, 'mine');
-  await refusedWith(t, 'consensus-insufficient', openEndpoint(other, mine));
+  await refusedWith(t, 'consensus-insufficient', openEndpoint(stranger, mine));
   await refusedWith(t, 'peer-unknown', openEndpoint(owner, { ...mine, peer_id: '4'.repeat(64) }));
-  const batch = { ...mine, endpoint_type: 'ZEUS_SK_MIX' };
-  await refusedWith(t, 'endpoint-type-unknown', openEndpoint(owner, batch));
+  const other = { ...mine, endpoint_type: 'TELEPATHY' };
+  await refusedWith(t, 'endpoint-type-unknown', openEndpoint(owner, other));
   for (const wrong of [{ endpoint_id: 'Ep-1' }, { size_max: 0 }, { size_min: 9, size_max: 8 }]) {
     await refusedWith(t, 'request-malformed', openEndpoint(owner, { ...mine, ...wrong }));
   }

@@ -175,7 +175,7 @@ test('a message that arrives while a long poll is looking is not slept over', as
     return [];
   };
   const startMs = performance.now();
-  const found = await arrivals.until('mix_1', 20_000, new AbortController().signal, look);
+  const found = await arrivals.until('mix_1', true, 20_000, new AbortController().signal, look);
   t.deepEqual(found, [2]);
   t.true(performance.now() - startMs < 500);
 });
