@@ -53,6 +53,26 @@ const traffic = z.strictObject({
     .default(5 * 86_400_000),
 });
 
+/** D4.2 writes GROUP 713 for what others call P-224. */
+const packetGroup = z
+  .union([z.enum(['X25519', 'P-224']), z.literal(713), z.literal('713')])
+  .transform((name): 'X25519' | 'P-224' => (name === 'X25519' ? name : 'P-224'));
+
+const batchEndpoint = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[a-z][a-z0-9_]{0,23}$/)
+    .default('gateway'),
+  type: z.literal('SPHINXMIX_GATEWAY').default('SPHINXMIX_GATEWAY'),
+  size_min: z.int().min(1).default(3),
+  size_max: z.int().min(1).default(10),
+  /** After so long owners fill up with dummies; without it a cycle waits for its minimum for ever. */
+  wait_ms: z.int().min(1_000).max(86_400_000).optional(),
+  description: z.string().max(1024).default(''),
+  /** Whether everybody may read what comes out. */
+  public: z.boolean().default(true),
+});
+
 const schema = z.strictObject({
   name: z.string().regex(/^[\w.-]{1,64}$/),
   data_dir: z.string().min(1),
@@ -78,6 +98,8 @@ const schema = z.strictObject({
       mixnet_file: z.string().default('mixnet.json'),
       /** Threads that peel packets, beside the event loop. */
       threads: z.int().min(1).max(64).default(1),
+      /** The coordinator's, batch: how long a result stays to be fetched before the next cycle opens. */
+      linger_ms: z.int().min(0).max(86_400_000).default(60_000),
     })
     .optional(),
   mixnet: z
@@ -88,11 +110,19 @@ const schema = z.strictObject({
       name: z.string().default('panoramix'),
       invitations: z.int().min(0).max(100).default(0),
       invitation: z.string().optional(),
-      roles: z.array(z.enum(['mix', 'gateway'])).min(1),
+      /** What our node is to be in a mixnet for mail; a batch mixnet has one link of each owner. */
+      roles: z
+        .array(z.enum(['mix', 'gateway']))
+        .min(1)
+        .optional(),
       domains: z.array(domain).default([]),
-      group: z.enum(['X25519']).default('X25519'),
-      header_len: z.int().default(320),
-      body_len: z.int().min(1024).max(1_048_576).default(32_768),
+      /** D4.2's 713 is P-224, which batch mixnets alone may take. */
+      group: packetGroup.default('X25519'),
+      /** Default: 320 and 32768 for mail, D4.2's 192 and 1024 for a batch mixnet. */
+      header_len: z.int().optional(),
+      body_len: z.int().min(64).max(1_048_576).optional(),
+      /** Makes it a batch mixnet: the gateway endpoint that the coordinator proposes (D4.2 §5.2). */
+      endpoint: batchEndpoint.optional(),
       traffic: traffic.prefault({}),
       snapshot_lifetime_ms: z
         .int()

@@ -18,6 +18,7 @@ import { Epochs } from '../mixer/epoch.ts';
 import { MixnetStateFile } from '../mixer/mixnet-state.ts';
 import { MixNode, type MixNodeOptions } from '../mixer/node.ts';
 import { openStore, type Store } from '../redis/embedded.ts';
+import { startBatch } from './batch.ts';
 import { openFilters, type Filters } from './filters.ts';
 import { lockDataDir } from './only-one.ts';
 import { runProgram, type Running } from './program.ts';
@@ -79,7 +80,7 @@ async function bringUp(
   lockDataDir(config.data_dir, 'node');
   const identity = readOrCreateIdentity(config.data_dir, native);
   const state = new MixnetStateFile(settings.mixnet_file);
-  const { mixnet_id: mixnetId, catalog_url: catalogUrl } = state.read() ?? {};
+  const { mixnet_id: mixnetId, catalog_url: catalogUrl, batch } = state.read() ?? {};
   if (!mixnetId || !catalogUrl) {
     throw new PanoramixError(
       'config-invalid',
@@ -95,8 +96,19 @@ async function bringUp(
   });
   undo.push(() => store.close());
   const clientFor = clients(identity);
-  const own = clientFor(settings.controller_url);
   const meeting = clientFor(catalogUrl);
+  if (batch) {
+    if (role !== 'mix') {
+      throw new PanoramixError(
+        'config-invalid',
+        'a batch mixnet carries no mail: run "panoramix mix"',
+      );
+    }
+    const node = startBatch(config, { identity, client: meeting, state, store, log });
+    undo.push(() => node.stop());
+    return;
+  }
+  const own = clientFor(settings.controller_url);
   const endpoint = await ownEndpoint(config, identity, own, log);
   const directory = new DirectoryStore({
     dataDir: config.data_dir,

@@ -8,13 +8,18 @@ import { readConfig, section, type Config } from '../config.ts';
 import { native } from '../crypto/native.ts';
 import { PanoramixError } from '../errors.ts';
 import { readOrCreateIdentity } from '../key-files.ts';
+import { silentLog } from '../log.ts';
+import { gatewayIdOf } from '../mixer/batch/creation.ts';
 import { Terminal } from '../terminal.ts';
 import { foundMixnet } from '../wizard/found.ts';
-import { joinMixnet } from '../wizard/join.ts';
-import type { Mixnet, WizardEvent, WizardOptions } from '../wizard/options.ts';
+import { foundBatch, joinAny, type BatchMixnetFound } from '../wizard/batch.ts';
+import type { Mixnet, WizardEvent } from '../wizard/options.ts';
 import { EXIT, runVerb } from './program.ts';
 
 const POLL_MS = 500;
+const MAIL_PARAMS = { HEADER_LEN: 320, BODY_LEN: 32_768 } as const;
+/** D4.2 §5.1. */
+const BATCH_PARAMS = { HEADER_LEN: 192, BODY_LEN: 1024 } as const;
 
 interface WizardFlags {
   readonly config?: string;
@@ -59,25 +64,57 @@ async function takePart(
   config: Config,
   given: string | undefined,
   progress: (event: WizardEvent) => void,
-): Promise<Mixnet> {
+): Promise<Mixnet | BatchMixnetFound> {
   const wish = section(config, 'mixnet');
   const identity = readOrCreateIdentity(config.data_dir, native);
-  const options: WizardOptions = {
+  const node = wish.roles && { roles: wish.roles, domains: wish.domains };
+  const options = {
     client: new ControllerClient({ url: wish.catalog_url, identity, primitives: native }),
     identity,
     primitives: native,
     statePath: section(config, 'node').mixnet_file,
     peerName: config.name,
-    node: { roles: wish.roles, domains: wish.domains },
     progress,
     pollMs: POLL_MS,
+    dataDir: config.data_dir,
+    // What a party refuses is thrown, and said by the terminal.
+    log: silentLog,
   };
+  const { endpoint } = wish;
+  const defaults = endpoint ? BATCH_PARAMS : MAIL_PARAMS;
+  const proposal = {
+    ...options,
+    mixnetName: wish.name,
+    params: {
+      GROUP: wish.group,
+      HEADER_LEN: wish.header_len ?? defaults.HEADER_LEN,
+      BODY_LEN: wish.body_len ?? defaults.BODY_LEN,
+    },
+    invitations: wish.invitations,
+  };
+  if (wish.action === 'create' && endpoint) {
+    return await foundBatch({
+      ...proposal,
+      gateway: {
+        endpointId: gatewayIdOf(endpoint.name, 1),
+        description: endpoint.description,
+        sizeMin: endpoint.size_min,
+        sizeMax: endpoint.size_max,
+        waitMs: endpoint.wait_ms ?? null,
+        public: endpoint.public,
+      },
+    });
+  }
   if (wish.action === 'create') {
+    if (!node)
+      throw new PanoramixError('config-invalid', 'mixnet.roles or mixnet.endpoint is missing');
+    // Mail needs X25519: its links would be ten times slower in P-224.
+    if (wish.group !== 'X25519') {
+      throw new PanoramixError('config-invalid', 'mixnet.group: mail needs X25519');
+    }
     return await foundMixnet({
-      ...options,
-      mixnetName: wish.name,
-      params: { GROUP: wish.group, HEADER_LEN: wish.header_len, BODY_LEN: wish.body_len },
-      invitations: wish.invitations,
+      ...proposal,
+      node,
       traffic: wish.traffic,
       snapshotLifetimeMs: wish.snapshot_lifetime_ms,
     });
@@ -89,7 +126,7 @@ async function takePart(
       'to join, give PANORAMIX_INVITATION, mixnet.invitation or --invitation',
     );
   }
-  return await joinMixnet({ ...options, invitation });
+  return await joinAny({ ...options, invitation, ...(node && { node }) });
 }
 
 function describe(event: WizardEvent): string {
@@ -108,6 +145,8 @@ function describe(event: WizardEvent): string {
       return `${event.named} of ${event.owners} owners have named their nodes`;
     case 'few-mixes':
       return `Attention: some routes find ${event.available} mixes of other owners instead of ${event.needed}`;
+    case 'gateway-opened':
+      return `Consensus reached. Created endpoint ${event.terms.endpointId}: ${event.terms.sizeMin} to ${event.terms.sizeMax} messages a cycle`;
     case 'nodes-agreed':
       return `All owners signed the list of ${event.nodes.length} nodes`;
     default:

@@ -10,7 +10,7 @@ import { refuseTerms } from '../mixnet/directory-texts.ts';
 import { MixnetStateFile, type MixnetState } from '../mixer/mixnet-state.ts';
 import { composeFounding, joinedPeers, proposeFounding } from './founding.ts';
 import { nodeOf, type Ground } from './nodes.ts';
-import { partyOf, type FoundOptions, type Mixnet } from './options.ts';
+import { partyOf, type FoundOptions, type FoundPeerOptions, type Mixnet } from './options.ts';
 import { agreeOnNodes, applyFounding, mixnetOf, settle } from './settle.ts';
 
 /**
@@ -20,10 +20,26 @@ import { agreeOnNodes, applyFounding, mixnetOf, settle } from './settle.ts';
  */
 export async function foundMixnet(options: FoundOptions): Promise<Mixnet> {
   checkOptions(options);
+  const finished = mixnetOf(new MixnetStateFile(options.statePath).read());
+  if (finished) return finished;
+  const { party, file, ground } = await foundPeer(options);
+  return await agreeOnNodes(party, options, file, ground, {
+    terms: { traffic: options.traffic, snapshot_lifetime_ms: options.snapshotLifetimeMs },
+    nextNegotiationId: await openSnapshots(party, file, ground),
+  });
+}
+
+/** A combined peer that stands, seen by one of its owners. */
+export interface Founded {
+  readonly party: Party;
+  readonly file: MixnetStateFile;
+  readonly ground: Ground;
+}
+
+/** Founds the combined peer with those who hold the invitations. Whether the terms can work is checked before. */
+export async function foundPeer(options: FoundPeerOptions): Promise<Founded> {
   const party = partyOf(options);
   const file = new MixnetStateFile(options.statePath);
-  const finished = mixnetOf(file.read());
-  if (finished) return finished;
   await retrying(party, () => options.client.registerPeer(options.peerName));
   options.progress?.({ event: 'registered', peerId: party.peerId });
 
@@ -56,11 +72,7 @@ export async function foundMixnet(options: FoundOptions): Promise<Mixnet> {
         invited: invitations.length,
       }),
   });
-  const ground = await applyFounding(party, options, file, agreed);
-  return await agreeOnNodes(party, options, file, ground, {
-    terms: { traffic: options.traffic, snapshot_lifetime_ms: options.snapshotLifetimeMs },
-    nextNegotiationId: await openSnapshots(party, file, ground),
-  });
+  return { party, file, ground: await applyFounding(party, options, file, agreed) };
 }
 
 /** Opens the negotiation of the first snapshot, among the owners and by their rule. */
@@ -75,7 +87,7 @@ async function openSnapshots(party: Party, file: MixnetStateFile, ground: Ground
 }
 
 /** Opens the first two negotiations and draws the tokens, before anybody is told of them. */
-async function prepare(options: FoundOptions, file: MixnetStateFile): Promise<MixnetState> {
+async function prepare(options: FoundPeerOptions, file: MixnetStateFile): Promise<MixnetState> {
   const party = partyOf(options);
   const open = (): Promise<string> => retrying(party, () => options.client.createNegotiation());
   return file.write({
@@ -96,7 +108,7 @@ function checkOptions(options: FoundOptions): void {
   nodeOf(options.identity.peerId, options.node);
 }
 
-function checkState(options: FoundOptions, state: MixnetState): void {
+function checkState(options: FoundPeerOptions, state: MixnetState): void {
   if (state.peer_id !== options.identity.peerId || state.catalog_url !== options.client.url) {
     throw new PanoramixError(
       'config-invalid',

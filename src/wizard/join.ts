@@ -9,7 +9,8 @@ import { PanoramixError } from '../errors.ts';
 import { MixnetStateFile, type MixnetState } from '../mixer/mixnet-state.ts';
 import { findProposal, reviewFounding, type Proposal } from './founding.ts';
 import { nodeOf } from './nodes.ts';
-import { partyOf, type JoinOptions, type Mixnet } from './options.ts';
+import type { Founded } from './found.ts';
+import { partyOf, type JoinOptions, type JoinPeerOptions, type Mixnet } from './options.ts';
 import { agreeOnNodes, applyFounding, mixnetOf, settle } from './settle.ts';
 
 /**
@@ -18,14 +19,20 @@ import { agreeOnNodes, applyFounding, mixnetOf, settle } from './settle.ts';
  * @throws PanoramixError `invitation-invalid`, `agreement-refused` with who and why, `negotiation-unknown`
  */
 export async function joinMixnet(options: JoinOptions): Promise<Mixnet> {
-  const file = new MixnetStateFile(options.statePath);
-  const finished = mixnetOf(file.read());
+  nodeOf(options.identity.peerId, options.node);
+  const finished = mixnetOf(new MixnetStateFile(options.statePath).read());
   if (finished) return finished;
+  const { party, file, ground } = await joinPeer(options);
+  return await agreeOnNodes(party, options, file, ground);
+}
+
+/** Joins the combined peer of an invitation. Throws as `joinMixnet`. */
+export async function joinPeer(options: JoinPeerOptions): Promise<Founded> {
+  const file = new MixnetStateFile(options.statePath);
   const invitation = readInvitation(options.invitation);
   if (!invitation) {
     throw new PanoramixError('invitation-invalid', 'an invitation looks like NEGOTIATION|TOKEN');
   }
-  nodeOf(options.identity.peerId, options.node);
   const party = partyOf(options);
   await retrying(party, () => options.client.registerPeer(options.peerName));
   options.progress?.({ event: 'registered', peerId: party.peerId });
@@ -59,11 +66,14 @@ export async function joinMixnet(options: JoinOptions): Promise<Mixnet> {
       );
     },
   });
-  const ground = await applyFounding(party, options, file, agreed);
-  return await agreeOnNodes(party, options, file, ground);
+  return { party, file, ground: await applyFounding(party, options, file, agreed) };
 }
 
-function begin(options: JoinOptions, file: MixnetStateFile, invitation: Invitation): MixnetState {
+function begin(
+  options: JoinPeerOptions,
+  file: MixnetStateFile,
+  invitation: Invitation,
+): MixnetState {
   return file.write({
     version: 1,
     catalog_url: options.client.url,
@@ -74,7 +84,7 @@ function begin(options: JoinOptions, file: MixnetStateFile, invitation: Invitati
   });
 }
 
-function checkState(options: JoinOptions, state: MixnetState, invitation: Invitation): void {
+function checkState(options: JoinPeerOptions, state: MixnetState, invitation: Invitation): void {
   const isOurs =
     state.peer_id === options.identity.peerId && state.catalog_url === options.client.url;
   if (isOurs && state.founding_negotiation_id === invitation.negotiationId) return;

@@ -9,11 +9,12 @@ import type { Identity } from '../crypto/keys.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import type { LogNode, PacketParams, TrafficText } from '../mixnet/directory-texts.ts';
 import type { Rule } from '../api/peer.ts';
+import type { GatewayTerms } from '../mixer/batch/creation.ts';
 
 const POLL_MS_DEFAULT = 1_000;
 
-/** What both wizards need. */
-export interface WizardOptions {
+/** What every wizard needs, whatever the mixnet is for. */
+export interface PeerOptions {
   /** The controller on which the owners meet, with the peer's own key. */
   readonly client: ControllerClient;
   readonly identity: Identity;
@@ -22,8 +23,6 @@ export interface WizardOptions {
   readonly statePath: string;
   /** Under which the peer is registered. */
   readonly peerName: string;
-  /** What this peer's node is to be. */
-  readonly node: NodeWish;
   readonly progress?: (event: WizardEvent) => void;
   /** Clock, ms since 1970. */
   readonly now?: () => number;
@@ -31,6 +30,12 @@ export interface WizardOptions {
   readonly pollMs?: number;
   /** Stops the wizard between two steps; a later run goes on from there. */
   readonly signal?: AbortSignal;
+}
+
+/** What both wizards of a mixnet for mail need. */
+export interface WizardOptions extends PeerOptions {
+  /** What this peer's node is to be. */
+  readonly node: NodeWish;
 }
 
 /** What a peer asks for its node. Domains: A-labels; upper case is lowered. */
@@ -41,20 +46,24 @@ export interface NodeWish {
   readonly weight?: number;
 }
 
-/** What the coordinator proposes. */
-export interface FoundOptions extends WizardOptions {
+/** What the coordinator of any mixnet proposes. */
+export interface FoundPeerOptions extends PeerOptions {
   readonly mixnetName: string;
   readonly params: PacketParams;
   /** Other owners to invite. */
   readonly invitations: number;
   /** Whose signatures later changes need; default more than half. */
   readonly rule?: Rule;
+}
+
+/** What the coordinator of a mixnet for mail proposes. */
+export interface FoundOptions extends FoundPeerOptions, WizardOptions {
   readonly traffic: TrafficText;
   readonly snapshotLifetimeMs: number;
 }
 
-/** What the contributor brings. */
-export interface JoinOptions extends WizardOptions {
+/** What the contributor to any mixnet brings. */
+export interface JoinPeerOptions extends PeerOptions {
   /** `negotiation|token`, as the coordinator handed it over. */
   readonly invitation: string;
   /**
@@ -63,6 +72,9 @@ export interface JoinOptions extends WizardOptions {
    */
   readonly reviewTerms?: (terms: ProposedTerms) => string | null;
 }
+
+/** What the contributor to a mixnet for mail brings. */
+export interface JoinOptions extends JoinPeerOptions, WizardOptions {}
 
 /** The coordinator's proposal, as a contributor sees it. */
 export interface ProposedTerms {
@@ -83,7 +95,9 @@ export type WizardEvent =
   | { readonly event: 'nodes-named'; readonly named: number; readonly owners: number }
   /** Some pairs of gateways have fewer mixes of other owners than a route needs (design §10). */
   | { readonly event: 'few-mixes'; readonly available: number; readonly needed: number }
-  | { readonly event: 'nodes-agreed'; readonly nodes: readonly LogNode[] };
+  | { readonly event: 'nodes-agreed'; readonly nodes: readonly LogNode[] }
+  /** The gateway of a batch mixnet takes messages. */
+  | { readonly event: 'gateway-opened'; readonly terms: GatewayTerms };
 
 /** What a wizard leaves; all of it is in the state file too. */
 export interface Mixnet {
@@ -96,7 +110,7 @@ export interface Mixnet {
 }
 
 /** The wizard as a party of its negotiations. */
-export function partyOf(options: WizardOptions): Party {
+export function partyOf(options: PeerOptions): Party {
   const { signal } = options;
   return {
     client: options.client,

@@ -20,7 +20,7 @@ import {
   type Ground,
   type Terms,
 } from './nodes.ts';
-import type { Mixnet, WizardOptions } from './options.ts';
+import type { Mixnet, PeerOptions, WizardOptions } from './options.ts';
 
 /** A negotiation of the wizard's: what differs between them. */
 type Steps = Pick<Agreement, 'opening' | 'compose' | 'review' | 'progress'>;
@@ -54,7 +54,7 @@ export async function settle(
 /** Applies the founding: creates the combined peer, which somebody else may have done already. */
 export async function applyFounding(
   party: Party,
-  options: WizardOptions,
+  options: PeerOptions,
   file: MixnetStateFile,
   agreed: Agreed,
 ): Promise<Ground> {
@@ -147,7 +147,7 @@ async function applyNodes(
 
 function finish(
   party: Party,
-  options: WizardOptions,
+  options: PeerOptions,
   file: MixnetStateFile,
   { consensus, meeting }: Agreed,
 ): Mixnet {

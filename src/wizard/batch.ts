@@ -1,0 +1,147 @@
+/**
+ * A batch mixnet by wizard (D4.2 §5): found or join the combined peer, then open its gateway with a link of
+ * each owner. A contributor needs the controller's URL and the invitation alone: what kind of mixnet it is
+ * stands in the coordinator's next proposal.
+ */
+import { canonicalText } from '../api/canonical.ts';
+import { readMeeting, lastWord } from '../client/meeting.ts';
+import { retrying } from '../client/agree.ts';
+import { PanoramixError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { CREATE_ENDPOINT, refuseGatewayTerms, type GatewayTerms } from '../mixer/batch/creation.ts';
+import { openGateway } from '../mixer/batch/opening.ts';
+import { MixnetStateFile, type MixnetState } from '../mixer/mixnet-state.ts';
+import { RECIPIENT_BYTES } from '../mixnet/batch-peel.ts';
+import { sphinxParamsOf, type PacketParams } from '../mixnet/directory-texts.ts';
+import { refuseParams, refusePath } from '../sphinx/index.ts';
+import { messageBytesMax } from '../sphinx/payload.ts';
+import { foundPeer, type Founded } from './found.ts';
+import { joinPeer } from './join.ts';
+import type {
+  FoundPeerOptions,
+  JoinPeerOptions,
+  Mixnet,
+  NodeWish,
+  PeerOptions,
+} from './options.ts';
+import { agreeOnNodes, mixnetOf } from './settle.ts';
+
+/** A dummy's message: 32 bytes; what carries less is of no use to anybody. */
+const MESSAGE_BYTES_MIN = 32;
+
+/** What the wizards of a batch mixnet need besides. */
+export interface BatchWizardOptions {
+  /** Holds the keys of our link. */
+  readonly dataDir: string;
+  readonly log: Log;
+  /** Null to go along with the gateway's terms, else why not. Default: all that can work. */
+  readonly reviewGateway?: (terms: GatewayTerms) => string | null;
+}
+
+/** A batch mixnet that takes messages. */
+export interface BatchMixnetFound {
+  readonly mixnetId: string;
+  /** What users are given (D4.2 §5.2). */
+  readonly mixnetUrl: string;
+  readonly gatewayId: string;
+}
+
+/**
+ * The coordinator's way.
+ * @throws PanoramixError `config-invalid` before anything is sent, `agreement-refused`
+ */
+export async function foundBatch(
+  options: Omit<FoundPeerOptions, 'rule'> & BatchWizardOptions & { readonly gateway: GatewayTerms },
+): Promise<BatchMixnetFound> {
+  const refused =
+    refuseGatewayTerms(options.gateway) ?? refuseChain(options.params, options.invitations + 1);
+  if (refused !== null) throw new PanoramixError('config-invalid', refused);
+  const finished = batchOf(new MixnetStateFile(options.statePath).read());
+  if (finished) return finished;
+  // Every step of an endpoint needs all owners; a rule of fewer would promise what cannot be.
+  const founded = await foundPeer({ ...options, rule: 'all' });
+  return await openTogether(options, founded, options.gateway);
+}
+
+/**
+ * A contributor's way into whatever mixnet he is invited to.
+ * @param options.node what his node is to be, where it is a mixnet for mail
+ */
+export async function joinAny(
+  options: JoinPeerOptions & BatchWizardOptions & { readonly node?: NodeWish },
+): Promise<Mixnet | BatchMixnetFound> {
+  const state = new MixnetStateFile(options.statePath).read();
+  const finished = batchOf(state) ?? mixnetOf(state);
+  if (finished) return finished;
+  const founded = await joinPeer(options);
+  if (await isBatch(founded)) return await openTogether(options, founded, null);
+  const { node } = options;
+  if (!node) {
+    throw new PanoramixError(
+      'config-invalid',
+      'this is a mixnet for mail: mixnet.roles is missing',
+    );
+  }
+  const { party, file, ground } = founded;
+  return await agreeOnNodes(party, { ...options, node }, file, ground);
+}
+
+/** Why packets of these parameters cannot pass a chain of so many links, with the sum, or null. */
+export function refuseChain(params: PacketParams, links: number): string | null {
+  const sphinx = sphinxParamsOf(params);
+  const refused = refuseParams(sphinx) ?? refusePath(sphinx, links, 'forward');
+  if (refused !== null) return refused;
+  const bytes = messageBytesMax(sphinx.bodyLen, RECIPIENT_BYTES);
+  if (bytes >= MESSAGE_BYTES_MIN) return null;
+  return `BODY_LEN ${sphinx.bodyLen} leaves ${bytes} bytes for a message, fewer than ${MESSAGE_BYTES_MIN}`;
+}
+
+/** What a finished state file says of a batch mixnet; null while it is not finished, or none. */
+export function batchOf(state: MixnetState | null): BatchMixnetFound | null {
+  const gatewayId = state?.batch?.endpoint_id;
+  if (!state?.mixnet_id || !state.mixnet_url || !gatewayId) return null;
+  return { mixnetId: state.mixnet_id, mixnetUrl: state.mixnet_url, gatewayId };
+}
+
+async function openTogether(
+  options: PeerOptions & BatchWizardOptions,
+  { party, file, ground }: Founded,
+  proposal: GatewayTerms | null,
+): Promise<BatchMixnetFound> {
+  const { mixnetId, owners, coordinator, params } = ground;
+  const { client, identity, primitives, dataDir, log } = options;
+  const before = file.read() as MixnetState;
+  if (before.next_negotiation_id === undefined) {
+    file.update({ next_negotiation_id: before.log_negotiation_id, coordinator });
+  }
+  const terms = await openGateway(
+    { client, identity, primitives, dataDir, log },
+    { party, file, log, owners, coordinator, onRefusal: 'stop' },
+    {
+      mixnetId,
+      group: params.GROUP,
+      proposal,
+      refuse: (wanted) =>
+        refuseGatewayTerms(wanted) ??
+        refuseChain(params, owners.length) ??
+        options.reviewGateway?.(wanted) ??
+        null,
+    },
+  );
+  options.progress?.({ event: 'gateway-opened', terms });
+  const { tokens: _tokens, invitation: _invitation, ...kept } = file.read() as MixnetState;
+  return batchOf(file.write(kept)) as BatchMixnetFound;
+}
+
+/** Whether the coordinator goes on with an endpoint, or with nodes. */
+async function isBatch({ party, file, ground }: Founded): Promise<boolean> {
+  const negotiationId = (file.read() as MixnetState).log_negotiation_id as string;
+  for (;;) {
+    const meeting = await retrying(party, () =>
+      readMeeting(party.client, party.primitives, negotiationId),
+    );
+    const body = meeting.consensus?.body ?? lastWord(meeting, ground.coordinator)?.body;
+    if (body) return canonicalText(body.info) === canonicalText(CREATE_ENDPOINT);
+    await party.wait(party.pollMs);
+  }
+}
