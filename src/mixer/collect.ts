@@ -1,8 +1,8 @@
 /**
- * Collecting: a long poll on the own INBOX, every packet peeled and judged, its tag and outcome
- * committed, and only then released at the controller. Whatever is handed out a second time, by a
- * crash of ours or by a hostile controller, meets its tag. A malformed message is counted and passed
- * over; it never holds up those behind it.
+ * Collecting: a long poll on the own INBOX, every packet peeled and judged, committed by commit.ts, and
+ * only then released at the controller. Whatever is handed out a second time, by a crash of ours or by
+ * a hostile controller, meets its tag. A malformed message is counted and passed over; it never
+ * holds up those behind it.
  */
 import { setTimeout as wait } from 'node:timers/promises';
 import { fromBase64url } from '../bytes.ts';
@@ -13,13 +13,11 @@ import {
   judgeHeader,
   judgePayload,
   type MixDrop,
-  type MixDropReason,
-  type MixOutcome,
   type MixView,
   type OpenedHeader,
 } from '../mixnet/mix.ts';
-import type { CommitEntry, CommitResult, Journal } from '../redis/journal.ts';
-import type { Pressure } from '../redis/pressure.ts';
+import type { CommitEntry, Journal } from '../redis/journal.ts';
+import type { Committer, OpenedPacket } from './commit.ts';
 import type { Counters } from './counters.ts';
 import type { OwnEndpoint } from './endpoint.ts';
 import type { PeelPool } from './peel-pool.ts';
@@ -30,22 +28,20 @@ const POLL_MS = 20_000;
 /** First pause after a failure, doubled up to the longest. */
 const PAUSE_MS = 250;
 const PAUSE_MS_MAX = 10_000;
-/** A next hop may be newer than the directory held: it is asked for again, at most this often. */
-const REFRESH_MS_MIN = 10_000;
-const SAY_MS = 60_000;
 
 export interface CollectorOptions {
   readonly endpoint: OwnEndpoint;
   readonly client: Pick<ControllerClient, 'listMessages' | 'releaseMessages'>;
-  readonly journal: Pick<Journal, 'commit' | 'has'>;
-  readonly pool: PeelPool;
+  readonly journal: Pick<Journal, 'has'>;
+  readonly committer: Pick<Committer, 'commit'>;
+  readonly pool: Pick<PeelPool, 'peelHeaders' | 'peelPayloads'>;
   readonly counters: Counters;
   readonly log: Log;
   /** Clock, ms since 1970. */
   readonly now: () => number;
-  readonly pressure: () => Pressure;
   /** By what packets are judged now; null while there is no directory, and then nothing is collected. */
   readonly view: () => MixView | null;
+  /** Looks for a newer directory, at most every few seconds however often it is asked. */
   readonly refreshDirectory: () => Promise<unknown>;
   /** Adds the jobs that committed entries ask for; done before their messages are released. */
   readonly addJobs: (entries: readonly CommitEntry[]) => Promise<void>;
@@ -62,8 +58,6 @@ export class Collector {
   #running: Promise<void> = Promise.resolve();
   #after: number | undefined;
   #isResumed = false;
-  #saidFullMs = -Infinity;
-  #refreshedMs = 0;
 
   constructor(options: CollectorOptions) {
     this.#options = options;
@@ -102,9 +96,8 @@ export class Collector {
 
   /** False where there was a reason not to poll. */
   async #round(): Promise<boolean> {
-    const { client, endpoint, pressure } = this.#options;
-    // From 80 % only what settles or removes goes on (design: storage); the controller keeps the rest.
-    if (this.#options.view() === null || pressure() === 'settle-only') return false;
+    const { client, endpoint } = this.#options;
+    if (this.#options.view() === null) return false;
     if (!this.#isResumed) {
       await this.#options.resume();
       this.#isResumed = true;
@@ -122,19 +115,12 @@ export class Collector {
   }
 
   async #take(messages: readonly InboxMessage[]): Promise<void> {
-    const { client, endpoint, journal, addJobs } = this.#options;
-    const outcomes = await this.#open(messages);
-    const entries = outcomes.flatMap(({ tag, outcome }) => {
-      if (outcome.kind === 'drop') this.#options.counters.count(outcome.reason);
-      const committed = toCommit(outcome);
-      return committed === null ? [] : [{ endpointId: endpoint.endpointId, tag, ...committed }];
-    });
-    if (entries.length > 0) {
+    const { client, endpoint, committer, addJobs } = this.#options;
+    const opened = await this.#open(messages);
+    if (opened.length > 0) {
       // From here to the end of addJobs a failure leaves records without jobs.
       this.#isResumed = false;
-      const results = await journal.commit(entries);
-      const fresh = entries.filter((entry, i) => this.#count(entry, results[i] as CommitResult));
-      await addJobs(fresh);
+      await addJobs(await committer.commit(this.#view(), opened));
       this.#isResumed = true;
     }
     const upTo = Math.max(...messages.map(({ id }) => id));
@@ -143,9 +129,7 @@ export class Collector {
   }
 
   /** Peels and judges a batch; what is dropped before it has a tag gets none. */
-  async #open(
-    messages: readonly InboxMessage[],
-  ): Promise<readonly { readonly tag: Uint8Array; readonly outcome: MixOutcome }[]> {
+  async #open(messages: readonly InboxMessage[]): Promise<readonly OpenedPacket[]> {
     const { pool, endpoint, counters } = this.#options;
     const view = this.#view();
     const packets = messages.flatMap(({ text }) => {
@@ -176,8 +160,7 @@ export class Collector {
   async #judge(judgements: readonly (() => Candidate)[]): Promise<readonly Candidate[]> {
     const judged = judgements.map((judge) => judge());
     const unknown = judged.some((one) => one.kind === 'drop' && one.reason === 'unknown-next-hop');
-    if (!unknown || this.#options.now() - this.#refreshedMs < REFRESH_MS_MIN) return judged;
-    this.#refreshedMs = this.#options.now();
+    if (!unknown) return judged;
     await this.#options.refreshDirectory();
     return judgements.map((judge) => judge());
   }
@@ -200,26 +183,6 @@ export class Collector {
     return view;
   }
 
-  /** Counts what became of an entry; whether it is to be worked on. */
-  #count(entry: CommitEntry, result: CommitResult): boolean {
-    const { counters } = this.#options;
-    const name = entry.outcome.kind === 'none' ? 'cover' : entry.outcome.kind;
-    counters.count(result === 'committed' ? name : (result satisfies MixDropReason));
-    if (result === 'journal-full') this.#sayJournalFull();
-    return result === 'committed';
-  }
-
-  /** Nothing passes through this endpoint any more, so it is said again and again. */
-  #sayJournalFull(): void {
-    const nowMs = performance.now();
-    if (nowMs - this.#saidFullMs < SAY_MS) return;
-    this.#saidFullMs = nowMs;
-    this.#options.log.error(
-      { event: 'journal-full', endpoint: this.#options.endpoint.endpointId },
-      'The endpoint has seen as many packets as it can remember and drops all new ones',
-    );
-  }
-
   async #pause(forMs: number): Promise<void> {
     await wait(forMs, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
   }
@@ -231,11 +194,4 @@ function packetOf(text: string, packetBytes: number): Uint8Array | null {
   if (text.length !== Math.ceil((packetBytes * 4) / 3)) return null;
   const packet = fromBase64url(text);
   return packet?.length === packetBytes ? packet : null;
-}
-
-function toCommit(outcome: MixOutcome): Pick<CommitEntry, 'outcome'> | null {
-  if (outcome.kind === 'drop') return null;
-  if (outcome.kind === 'cover') return { outcome: { kind: 'none' } };
-  if (outcome.kind === 'fragment') return { outcome: { ...outcome, ack: null } };
-  return { outcome };
 }

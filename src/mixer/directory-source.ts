@@ -14,3 +14,28 @@ export interface DirectorySource {
   /** Asks for a newer one. */
   refresh(): Promise<unknown>;
 }
+
+/** A hop may be newer than the directory held, or made up by somebody who wants us to ask. */
+const REFRESH_MS_MIN = 10_000;
+
+/**
+ * Asks a source for a newer directory, at most every 10 s; who asks while an answer is under way waits
+ * for that one.
+ * @param nowMs a clock that never goes back
+ */
+export function limitedRefresh(
+  source: Pick<DirectorySource, 'refresh'>,
+  nowMs: () => number = () => performance.now(),
+): () => Promise<void> {
+  let askedMs = -Infinity;
+  let asking: Promise<unknown> | null = null;
+  return async () => {
+    if (asking === null && nowMs() - askedMs >= REFRESH_MS_MIN) {
+      askedMs = nowMs();
+      asking = source.refresh().finally(() => {
+        asking = null;
+      });
+    }
+    await asking;
+  };
+}

@@ -1,13 +1,14 @@
 /**
  * Forwarding: the [mixing] worker. A packet that is due is posted to the next hop's controller until
- * that has answered 201; only then its record goes. Of mail, cover and later acks alike.
+ * that has answered 201; only then its record goes. Packets of others, acks and own ones alike, but for
+ * one thing: while too few of the own ones come back, others are held longer (loop-watch.ts).
  */
 import { fromHex, fromUtf8, toBase64url, toHex } from '../bytes.ts';
 import type { ControllerClient } from '../client/controller.ts';
 import { LABELS, type Primitives } from '../crypto/primitives.ts';
 import { asPanoramixError, type ErrorCode } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { dueAfterStop } from '../mixnet/delay.ts';
+import { drawDelayMs, dueAfterStop } from '../mixnet/delay.ts';
 import { nodeByAddress, type Directory, type DirectoryNode } from '../mixnet/directory.ts';
 import type { RunningJob } from '../redis/queues.ts';
 import type { ForwardRecord, Records } from '../redis/records.ts';
@@ -15,8 +16,9 @@ import type { StorageKeys } from '../redis/sealing.ts';
 import type { Counters } from './counters.ts';
 import { Departures } from './departures.ts';
 import type { DirectorySource } from './directory-source.ts';
+import { TICKS_OWNER } from './emission.ts';
 import { Links } from './links.ts';
-import { TICKS_OWNER } from './ticks.ts';
+import { Rarely } from './rarely.ts';
 
 /** With these the next hop has said that it will never take this packet: its key is gone. */
 const FINAL: readonly ErrorCode[] = ['endpoint-closed', 'endpoint-unknown'];
@@ -26,12 +28,29 @@ const FINAL: readonly ErrorCode[] = ['endpoint-closed', 'endpoint-unknown'];
  * and in three where the network is away, and then mail would have no room.
  */
 const OWN_WAITING_MAX = 256;
+/**
+ * How long a packet is tried after it was due: as long as its sender can read an answer to it. By then
+ * the sender has sent again what it carried.
+ */
+const TRIED_MS_MAX = 2 * 3_600_000;
+/**
+ * While the alarm is on, each packet of another is held once for this many more mean delays, and never
+ * for good: at 2 s it is 20 s, in which one that an attacker had let through alone leaves among others
+ * that came since, while nodes that hold each other's packets still let them through in the end.
+ */
+const HELD_MEANS = 10;
+/** How long a packet that was committed waits for the first directory before its job looks again. */
+const NO_DIRECTORY_MS = 1000;
 
 export interface ForwarderOptions {
   readonly primitives: Primitives;
   readonly records: Pick<Records, 'load' | 'remove'>;
   readonly storageKeys: StorageKeys;
-  readonly directory: DirectorySource;
+  readonly directory: Pick<DirectorySource, 'last'>;
+  /** Looks for a newer directory, at most every few seconds however often it is asked. */
+  readonly refreshDirectory: () => Promise<unknown>;
+  /** The number of the alarm that is on; null where none is. */
+  readonly alarm: () => number | null;
   /** The controller at a URL, with the node's own key. */
   readonly clientFor: (url: string) => Pick<ControllerClient, 'postMessage'>;
   readonly counters: Counters;
@@ -46,6 +65,9 @@ export class Forwarder {
   readonly #startedMs: number;
   /** Records that were overdue when this node started, and have their fresh delay. */
   readonly #redrawn = new Set<string>();
+  /** The last alarm for which each record that is here has been held. */
+  readonly #heldFor = new Map<string, number>();
+  readonly #rarely = new Rarely();
   readonly #links: Links;
   /** Own packets that are due and not yet taken, by the address of their next hop. */
   readonly #ownWaiting = new Map<string, Set<string>>();
@@ -61,21 +83,27 @@ export class Forwarder {
   async work(job: RunningJob): Promise<{ readonly againAtMs: number } | void> {
     const { records, directory, now, counters, log } = this.#options;
     const record = await records.load(job.id);
+    if (record === null) {
+      this.#forget(job.id);
+      return undefined;
+    }
     const held = directory.last();
-    if (record === null || held === null)
-      return record === null ? undefined : { againAtMs: now() + 1000 };
-    const again = this.#freshDelay(record, held);
-    if (again !== null) return { againAtMs: again };
+    if (held === null) return { againAtMs: now() + NO_DIRECTORY_MS };
+    const againAtMs = this.#afterStop(record, held) ?? this.#whileAlarmed(record, held);
+    if (againAtMs !== null) return { againAtMs };
     this.#note(record, 'waits');
     const outcome = await this.#post(record, held);
     if (outcome !== null && typeof outcome === 'object') return outcome;
     // What the record was for is done either way: the tag stays, and nothing else is kept.
     await records.remove(record.recordId);
-    this.#redrawn.delete(record.recordId);
+    this.#forget(record.recordId);
     this.#note(record, 'left');
     if (outcome === null) return undefined;
     counters.count(outcome);
-    log.warn({ event: 'forward-dropped', reason: outcome }, 'A packet cannot be passed on');
+    this.#rarely.say(outcome, () => {
+      const fields = { event: 'forward-dropped', reason: outcome };
+      log.warn(fields, 'Packets cannot be passed on; the counters say how many');
+    });
     return undefined;
   }
 
@@ -94,8 +122,13 @@ export class Forwarder {
     else this.#ownWaiting.delete(hop);
   }
 
+  #forget(recordId: string): void {
+    this.#redrawn.delete(recordId);
+    this.#heldFor.delete(recordId);
+  }
+
   /** When to come again, where the packet was overdue as this node started; null where it may go. */
-  #freshDelay(record: ForwardRecord, { traffic }: Directory): number | null {
+  #afterStop(record: ForwardRecord, { traffic }: Directory): number | null {
     const { now, primitives } = this.#options;
     if (record.dueMs >= this.#startedMs || this.#redrawn.has(record.recordId)) return null;
     this.#redrawn.add(record.recordId);
@@ -106,13 +139,25 @@ export class Forwarder {
     });
   }
 
+  /** When to come again, where the alarm is on and has not held this packet yet; null where it may go. */
+  #whileAlarmed({ recordId, endpointId }: ForwardRecord, { traffic }: Directory): number | null {
+    const { alarm, now, primitives, counters } = this.#options;
+    const number = alarm();
+    // Own packets are how we hear that it is over.
+    if (number === null || endpointId === TICKS_OWNER) return null;
+    if (this.#heldFor.get(recordId) === number) return null;
+    this.#heldFor.set(recordId, number);
+    counters.count('held');
+    return now() + drawDelayMs(primitives.random, HELD_MEANS * traffic.delayMeanMs);
+  }
+
   /** Null once the next hop has the packet, a reason where it never will; else when to try. */
   async #post(
     record: ForwardRecord,
     held: Directory,
   ): Promise<{ readonly againAtMs: number } | string | null> {
     const { now, clientFor } = this.#options;
-    if (now() > record.dueMs + held.traffic.expiryMs) return 'forward-expired';
+    if (now() > record.dueMs + TRIED_MS_MAX) return 'forward-expired';
     const hop = await this.#nextHop(record.next, held);
     if (hop === null) return 'unknown-next-hop';
     const { controllerUrl } = hop.node;
@@ -144,7 +189,7 @@ export class Forwarder {
   ): Promise<{ readonly node: DirectoryNode; readonly endpointId: string } | null> {
     let found = nodeByAddress(held, address);
     if (found === null) {
-      await this.#options.directory.refresh();
+      await this.#options.refreshDirectory();
       found = nodeByAddress(this.#options.directory.last() ?? held, address);
     }
     return found && { node: found.node, endpointId: found.endpoint.endpointId };

@@ -9,7 +9,6 @@ import type { Log } from '../log.ts';
 import type { MixedMail } from '../mail/envelope.ts';
 import { drawDelayMs } from '../mixnet/delay.ts';
 import type { Directory } from '../mixnet/directory.ts';
-import type { Fragment } from '../mixnet/fragment.ts';
 import type { Geometry } from '../mixnet/geometry.ts';
 import type { MixView } from '../mixnet/mix.ts';
 import type { Store } from '../redis/embedded.ts';
@@ -17,12 +16,14 @@ import { FragmentStore } from '../redis/fragment-store.ts';
 import { MailStore } from '../redis/mail-store.ts';
 import { openQueue, openWorker, type JobQueue, type JobWorker } from '../redis/queues.ts';
 import type { Records } from '../redis/records.ts';
-import { openTaker, type JobTaker, type TakenJob } from '../redis/taker.ts';
+import type { SentStore } from '../redis/sent-store.ts';
 import { acceptMail } from './accept.ts';
 import type { Counters } from './counters.ts';
 import { Deliverer, type Deliver } from './deliver.ts';
 import { DeliveryProgress } from './delivery-progress.ts';
 import type { DirectorySource } from './directory-source.ts';
+import type { Emission } from './emission.ts';
+import { FragmentQueues } from './fragment-queues.ts';
 import { Outbound } from './outbound.ts';
 import { ReadyPackets } from './ready.ts';
 import { Ticker } from './ticks.ts';
@@ -59,7 +60,8 @@ export interface NodeParts {
 export interface GatewayHost {
   readonly options: NodeParts;
   readonly records: Records;
-  readonly mixing: JobQueue;
+  readonly sent: SentStore;
+  readonly emission: Emission;
   /** Whether a next hop takes nothing and enough of our own packets wait for it. */
   readonly isBackedUp: (address: Uint8Array) => boolean;
   readonly counters: Counters;
@@ -78,7 +80,7 @@ export class Gateway {
   readonly #outbound: Outbound;
   readonly #ready: ReadyPackets;
   readonly #ticker: Ticker;
-  readonly #takers = new Map<string, Promise<JobTaker>>();
+  readonly #queues: FragmentQueues;
   #workers: JobWorker[] = [];
   /** Complete messages that have their job: a backlog is not added again with each packet. */
   #queued: ReadonlySet<string> = new Set();
@@ -89,29 +91,24 @@ export class Gateway {
     mails: MailStore,
     delivery: JobQueue,
   ) {
-    const { options, records, mixing, counters, now, currentView: view } = host;
+    const { options, records, sent, emission, isBackedUp, counters, now } = host;
     const { store, primitives, storageKey, identity, log } = options;
     const { random } = primitives;
+    const view = host.currentView;
     this.#host = host;
     this.#settings = settings;
     this.#mails = mails;
     this.#delivery = delivery;
     this.fragments = new FragmentStore(store, { primitives, storageKey });
-    this.#outbound = new Outbound({ store, records, primitives, counters, log });
-    this.#ready = new ReadyPackets({
-      random,
-      now,
-      me: identity.peerId,
-      view,
-      takerFor: async (exit) => await this.#takerFor(exit),
-      load: async (id) => await this.#loadFragment(id),
-      discard: async (job, fragment) => await this.#discard(job, fragment),
-    });
-    this.#outbound.onQueued = (exit) => void this.#ready.fill(exit).catch(() => undefined);
-    const ready = this.#ready;
-    const { isBackedUp } = host;
-    const parts = { random, now, view, ready, records, mixing, isBackedUp, counters, log };
+    this.#queues = new FragmentQueues(store);
+    const queues = this.#queues;
+    const outbound = new Outbound({ queues, records, sent, primitives, counters, log, now });
+    const ready = new ReadyPackets({ random, now, me: identity.peerId, view, outbound });
+    outbound.onQueued = (exit) => void ready.fill(exit).catch(() => undefined);
+    const parts = { random, now, view, ready, emission, outbound, isBackedUp, counters, log };
     this.#ticker = new Ticker(parts);
+    this.#outbound = outbound;
+    this.#ready = ready;
   }
 
   /** @throws PanoramixError `redis-unavailable` */
@@ -148,7 +145,7 @@ export class Gateway {
     await this.#ticker.stop();
     for (const worker of this.#workers) await worker.close();
     await this.#ready.close();
-    for (const taker of this.#takers.values()) await (await taker).close();
+    await this.#queues.close();
     await this.#delivery.close();
   }
 
@@ -165,6 +162,12 @@ export class Gateway {
     const result = await acceptMail(parts, mail);
     counters.count(`mail-${result}`);
     return result;
+  }
+
+  /** A fragment of ours is with its exit for good, and its record gone: it is not sent again. */
+  async settle(fragmentId: string): Promise<void> {
+    await this.#outbound.settle(fragmentId);
+    await this.#ready.forget(fragmentId);
   }
 
   /** Gives each complete message its job, after an exponential time; one that has its job keeps it. */
@@ -199,27 +202,5 @@ export class Gateway {
     if (directory === null) return { againAtMs: now() + NO_DIRECTORY_MS };
     await this.#outbound.prepare(this.#mails, messageId, viewBy(directory).geometry);
     return undefined;
-  }
-
-  async #loadFragment(id: string): Promise<Fragment | null> {
-    const { options, viewBy } = this.#host;
-    const directory = options.directory.last();
-    return directory && (await this.#outbound.load(id, viewBy(directory).geometry));
-  }
-
-  async #discard(job: TakenJob, fragment: Fragment | null): Promise<void> {
-    if (fragment !== null) this.#host.counters.count('fragment-expired');
-    await job.settle();
-    await this.#host.records.remove(job.id);
-  }
-
-  async #takerFor(exit: string): Promise<JobTaker> {
-    const known = this.#takers.get(exit);
-    if (known !== undefined) return await known;
-    const opening = openTaker(this.#host.options.store, `outbound-${exit}`);
-    this.#takers.set(exit, opening);
-    // A failure must not stick: the next fill opens it again.
-    opening.catch(() => this.#takers.delete(exit));
-    return await opening;
   }
 }

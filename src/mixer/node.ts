@@ -1,27 +1,29 @@
 /**
- * A running node: collects from its own INBOX, forwards, and, where it is a gateway, also takes mail in
- * and delivers it. It reaches controllers only through the API, its own included; all that must
- * survive is in the store, so that stopping at any moment loses nothing.
+ * A running node: collects from its own INBOX, forwards, sends packets of its own and watches whether they
+ * come back; where it is a gateway, those carry the mail that it takes in, and it delivers mail. It
+ * reaches controllers only through the API, its own included; all that must survive is in the store,
+ * so that stopping at any moment loses nothing.
  */
 import type { ControllerClient } from '../client/controller.ts';
 import { asPanoramixError, PanoramixError } from '../errors.ts';
 import type { MixedMail } from '../mail/envelope.ts';
-import type { Directory } from '../mixnet/directory.ts';
-import { geometryOf } from '../mixnet/geometry.ts';
-import type { MixView } from '../mixnet/mix.ts';
-import { Journal, type CommitEntry } from '../redis/journal.ts';
+import type { CommitEntry } from '../redis/journal.ts';
 import { requireStorageKey } from '../redis/key-check.ts';
+import { writeLoopReport } from '../redis/loop-report.ts';
 import { openQueue, openWorker, type JobQueue } from '../redis/queues.ts';
 import { Records } from '../redis/records.ts';
-import { createSphinx } from '../sphinx/index.ts';
-import { Collector } from './collect.ts';
+import { SentStore } from '../redis/sent-store.ts';
 import { Counters } from './counters.ts';
+import { limitedRefresh } from './directory-source.ts';
+import { Emission, TICKS_OWNER } from './emission.ts';
 import type { OwnEndpoint } from './endpoint.ts';
 import { Forwarder } from './forward.ts';
-import { Gateway, type GatewayOptions, type NodeParts } from './gateway.ts';
+import { Gateway, type GatewayHost, type GatewayOptions, type NodeParts } from './gateway.ts';
+import { Intake } from './intake.ts';
+import { LoopWatch, type LoopWatchOptions } from './loop-watch.ts';
+import { LoopSender } from './loops.ts';
 import { isOutbound } from './outbound.ts';
-import { PeelPool } from './peel-pool.ts';
-import { TICKS_OWNER } from './ticks.ts';
+import { Views } from './views.ts';
 
 const SWEEP_MS = 3_600_000;
 const RESUME_GROUP = 500;
@@ -45,19 +47,31 @@ export class MixNode {
   readonly #options: MixNodeOptions;
   readonly #now: () => number;
   readonly #records: Records;
-  #view: { readonly of: Directory; readonly view: MixView } | null = null;
+  readonly #sent: SentStore;
+  readonly #views: Views;
+  readonly #watch: LoopWatch;
+  readonly #refreshDirectory: () => Promise<void>;
   #gateway: Gateway | null = null;
   #mixing: JobQueue | null = null;
   /** What to undo at stop, in reverse order. */
   #closing: (() => Promise<void>)[] = [];
 
   constructor(options: MixNodeOptions) {
+    const { store, primitives, storageKey, identity, directory, log } = options;
+    const me = identity.peerId;
     this.#options = options;
     this.#now = options.now ?? Date.now;
-    this.#records = new Records(options.store, {
-      primitives: options.primitives,
+    const now = this.#now;
+    this.#records = new Records(store, {
+      primitives,
       storageKeys: (owner) => this.#storageKey(owner),
     });
+    this.#sent = new SentStore(store, { primitives, storageKey, records: this.#records, now });
+    const isGateway = options.gateway !== undefined;
+    this.#views = new Views({ primitives, directory, me, isGateway });
+    const write: LoopWatchOptions['write'] = async (loops) => await writeLoopReport(store, loops);
+    this.#watch = new LoopWatch({ me, now, counters: this.counters, log, write });
+    this.#refreshDirectory = limitedRefresh(directory);
   }
 
   /** @throws PanoramixError `redis-unavailable`; `config-invalid` where the storage key is another */
@@ -68,20 +82,22 @@ export class MixNode {
     this.#mixing = mixing;
     this.#closing.push(async () => await mixing.close());
     const forwarder = this.#forwarder();
-    if (gateway !== undefined) {
-      this.#gateway = await Gateway.open(this.#host(mixing, forwarder), gateway);
-    }
+    const host = this.#host(mixing, forwarder);
+    if (gateway !== undefined) this.#gateway = await Gateway.open(host, gateway);
     await this.#resume();
     await this.#gateway?.sweep();
     this.#sweepHourly();
+    this.#watch.start();
+    this.#closing.push(async () => await this.#watch.stop());
     const worker = await openWorker(store, 'mixing', async (job) => await forwarder.work(job));
     this.#closing.push(async () => await worker.close());
-    const running = this.#gateway;
-    if (running !== null) {
-      this.#closing.push(async () => await running.stop());
-      await running.start();
-    }
-    this.#startCollectors();
+    // A gateway's own packets are its loops; any other node sends some for no other end.
+    const sender = this.#gateway ?? this.#loopSender(host);
+    this.#closing.push(async () => await sender.stop());
+    await sender.start();
+    const intake = this.#intake();
+    intake.start();
+    this.#closing.push(async () => await intake.stop());
   }
 
   /** Stops taking work, ends what is at hand; the rest is in the store for the next start. */
@@ -107,16 +123,26 @@ export class MixNode {
     return await this.#gateway.accept(mail);
   }
 
-  #host(mixing: JobQueue, forwarder: Forwarder) {
+  #host(mixing: JobQueue, forwarder: Forwarder): GatewayHost {
+    const { random } = this.#options.primitives;
+    const emission = new Emission({
+      random,
+      now: this.#now,
+      sent: this.#sent,
+      mixing,
+      watch: this.#watch,
+      counters: this.counters,
+    });
     return {
       options: this.#options,
       records: this.#records,
-      mixing,
+      sent: this.#sent,
+      emission,
       isBackedUp: (address: Uint8Array) => forwarder.isBackedUp(address),
       counters: this.counters,
       now: this.#now,
-      currentView: () => this.#currentView(),
-      viewBy: (directory: Directory) => this.#viewBy(directory),
+      currentView: () => this.#views.current(),
+      viewBy: (directory) => this.#views.by(directory),
     };
   }
 
@@ -127,6 +153,8 @@ export class MixNode {
       records: this.#records,
       storageKeys: (owner) => this.#storageKey(owner),
       directory,
+      refreshDirectory: this.#refreshDirectory,
+      alarm: () => this.#watch.alarm(),
       clientFor,
       counters: this.counters,
       log,
@@ -134,43 +162,44 @@ export class MixNode {
     });
   }
 
-  #startCollectors(): void {
-    const { store, log, ownController, directory, endpoints, threads } = this.#options;
-    const pool = new PeelPool(threads);
-    this.#closing.push(async () => await pool.close());
-    const journal = new Journal(store, {
-      records: this.#records,
-      ...(this.#gateway === null ? {} : { fragments: this.#gateway.fragments }),
+  #loopSender({ emission, isBackedUp, counters, now, currentView: view }: GatewayHost): LoopSender {
+    const { primitives, identity } = this.#options;
+    const { random } = primitives;
+    const me = identity.peerId;
+    return new LoopSender({ random, now, me, view, emission, isBackedUp, counters });
+  }
+
+  #intake(): Intake {
+    const { primitives, store, log, ownController, endpoints, threads } = this.#options;
+    return new Intake({
+      primitives,
+      store,
+      log,
       now: this.#now,
+      counters: this.counters,
+      client: ownController,
+      endpoints,
+      threads,
+      records: this.#records,
+      sent: this.#sent,
+      watch: this.#watch,
+      fragments: this.#gateway?.fragments ?? null,
+      view: () => this.#views.current(),
+      refreshDirectory: this.#refreshDirectory,
+      onKept: async (fragmentId) => await this.#gateway?.settle(fragmentId),
+      addJobs: async (entries) => await this.#addJobs(entries),
+      resume: async () => await this.#resume(),
     });
-    for (const endpoint of endpoints) {
-      const collector = new Collector({
-        endpoint,
-        client: ownController,
-        journal,
-        pool,
-        counters: this.counters,
-        log,
-        now: this.#now,
-        pressure: () => store.pressure(),
-        view: () => this.#currentView(),
-        refreshDirectory: async () => await directory.refresh(),
-        addJobs: async (entries) => await this.#addJobs(entries),
-        resume: async () => await this.#resume(),
-      });
-      collector.start();
-      this.#closing.push(async () => await collector.stop());
-    }
   }
 
   /** Adds the jobs of what has just been committed. */
   async #addJobs(entries: readonly CommitEntry[]): Promise<void> {
-    const forwards = entries.flatMap(({ endpointId, tag, outcome }) =>
-      outcome.kind === 'forward'
-        ? [{ id: this.#records.recordId(endpointId, tag), dueMs: outcome.dueMs }]
-        : [],
-    );
-    if (forwards.length > 0) await this.#mixing?.addMany(forwards);
+    const onward = entries.flatMap(({ endpointId, tag, outcome }) => {
+      const packet = outcome.kind === 'fragment' ? outcome.ack : outcome;
+      if (packet === null || !('dueMs' in packet)) return [];
+      return [{ id: this.#records.recordId(endpointId, tag), dueMs: packet.dueMs }];
+    });
+    if (onward.length > 0) await this.#mixing?.addMany(onward);
     if (entries.some(({ outcome }) => outcome.kind === 'fragment')) {
       await this.#gateway?.queueDeliveries('new');
     }
@@ -202,24 +231,6 @@ export class MixNode {
       });
     }, SWEEP_MS).unref();
     this.#closing.push(async () => await Promise.resolve(clearInterval(timer)));
-  }
-
-  #currentView(): MixView | null {
-    const held = this.#options.directory.current();
-    return held.ok ? this.#viewBy(held.directory) : null;
-  }
-
-  /** Made once for each directory, for it is asked for with every packet. */
-  #viewBy(directory: Directory): MixView {
-    if (this.#view?.of === directory) return this.#view.view;
-    const { primitives, identity, gateway } = this.#options;
-    const own = directory.nodes.find(({ peerId }) => peerId === identity.peerId);
-    const sphinx = createSphinx(directory.params, primitives);
-    const isExit = gateway !== undefined && own?.roles.includes('gateway') === true;
-    const isMix = own?.roles.includes('mix') === true;
-    const view = { sphinx, geometry: geometryOf(sphinx), directory, isMix, isExit };
-    this.#view = { of: directory, view };
-    return view;
   }
 
   #storageKey(owner: string): Uint8Array | null {

@@ -1,21 +1,23 @@
 /**
- * Fragments on their way to a tick: from the [mail] worker, which cuts accepted mail, to the queues
- * [outbound-EXIT], from which ticks take the oldest. What waits is the fragment, not a packet: its
- * route is drawn when its tick is near, so that no change of the directory makes it worthless.
+ * Fragments from accepted mail to their acks: cut by the [mail] worker, then in the queues of their
+ * exit, from which ticks take the oldest. What waits is the fragment, not a packet: its route is drawn
+ * when its tick is near. It stays stored until its exit has acked it or it has expired.
  */
 import { concat, writeUint } from '../bytes.ts';
+import type { Primitives } from '../crypto/primitives.ts';
 import { PanoramixError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { decideSend, decodeSends, NEVER_SENT, type Sends } from '../mixnet/arq.ts';
 import { verifyEnvelope } from '../mixnet/envelope.ts';
 import { decodeFragment, encodeFragment, type Fragment } from '../mixnet/fragment.ts';
 import type { Geometry } from '../mixnet/geometry.ts';
 import { fragmentMail } from '../mixnet/prepare.ts';
-import type { Primitives } from '../crypto/primitives.ts';
-import type { Store } from '../redis/embedded.ts';
 import type { MailStore } from '../redis/mail-store.ts';
-import { openQueue, type JobQueue } from '../redis/queues.ts';
 import type { Records } from '../redis/records.ts';
+import type { SentStore } from '../redis/sent-store.ts';
+import type { TakenJob } from '../redis/taker.ts';
 import type { Counters } from './counters.ts';
+import type { FragmentQueues, SendKind } from './fragment-queues.ts';
 
 /** Owners of records whose name starts so hold fragments for the exit that follows. */
 const OWNER = 'outbound-';
@@ -23,18 +25,32 @@ const OWNER = 'outbound-';
 const GROUP = 64;
 const NOWHERE = new Uint8Array(16);
 
+/** A fragment that may be sent now, taken from its queue. */
+export interface TakenFragment {
+  /** Of its record, its history and its job. */
+  readonly id: string;
+  readonly exit: string;
+  readonly kind: SendKind;
+  readonly fragment: Fragment;
+  readonly sends: Sends;
+  readonly job: TakenJob;
+}
+
 export interface OutboundOptions {
-  readonly store: Store;
-  readonly records: Records;
+  readonly queues: FragmentQueues;
+  readonly records: Pick<Records, 'put' | 'load' | 'remove' | 'pending' | 'recordId'>;
+  readonly sent: Pick<SentStore, 'sends' | 'removeSends'>;
   readonly primitives: Primitives;
   readonly counters: Counters;
   readonly log: Log;
+  readonly now: () => number;
 }
 
-/** Fragments that wait for a tick, by exit. */
+/** Fragments that wait for a tick or for their ack, by exit. */
 export class Outbound {
   readonly #options: OutboundOptions;
-  readonly #queues = new Map<string, Promise<JobQueue>>();
+  /** Exits of fragments that have been taken since the start, so that an ack finds their jobs. */
+  readonly #exits = new Map<string, string>();
   /** Told of the exit when something new waits for it. */
   onQueued: (exit: string) => void = () => undefined;
 
@@ -47,7 +63,7 @@ export class Outbound {
    * same fragments under the same ids, so that doing it twice is harmless.
    */
   async prepare(mails: MailStore, messageId: string, geometry: Geometry): Promise<void> {
-    const { primitives, counters, log } = this.#options;
+    const { primitives, queues, counters, log } = this.#options;
     const mail = await mails.load(messageId);
     if (mail === null) return;
     const verified = verifyEnvelope(primitives, mail.envelope);
@@ -57,7 +73,7 @@ export class Outbound {
     }
     const { envelope } = verified;
     const fragments = fragmentMail(envelope, mail.envelope, mail.data, geometry);
-    const queue = await this.#queue(envelope.exit);
+    const queue = await queues.queue(envelope.exit, 'first');
     for (let from = 0; from < fragments.length; from += GROUP) {
       const group = fragments.slice(from, from + GROUP);
       const ids = group.map((fragment) => this.#idOf(envelope.exit, fragment));
@@ -81,28 +97,109 @@ export class Outbound {
     this.onQueued(envelope.exit);
   }
 
-  /** The fragment of an outbound job; null where it is gone. */
-  async load(id: string, geometry: Geometry): Promise<Fragment | null> {
-    const record = await this.#options.records.load(id);
-    return record && decodeFragment(record.packet, geometry);
+  /**
+   * The oldest fragment for an exit that may be sent now; null where none is. What is acked, has expired
+   * or stands in the wrong queue after a crash is put right on the way.
+   */
+  async take(exit: string, kind: SendKind, geometry: Geometry): Promise<TakenFragment | null> {
+    const taker = await this.#options.queues.taker(exit, kind);
+    for (;;) {
+      const job = await taker.take();
+      if (job === null) return null;
+      const taken = await this.#look(job, exit, kind, geometry);
+      if (taken === null) {
+        await this.discard(job);
+        continue;
+      }
+      const { sends, fragment } = taken;
+      const decision = decideSend(sends, this.#options.now(), fragment.expiryMs);
+      if (decision.kind === 'expired') {
+        await this.expire(job);
+      } else if (decision.kind === 'wait' || (kind === 'first' && sends.count > 0)) {
+        await this.putOff(taken, sends.againAtMs);
+      } else {
+        this.#exits.set(job.id, exit);
+        return taken;
+      }
+    }
+  }
+
+  /** It was sent, or is not to be sent yet: it waits for its ack, and from a time on for a tick. */
+  async putOff({ id, exit, kind, job }: TakenFragment, untilMs: number): Promise<void> {
+    if (kind === 'resend') {
+      await job.again(untilMs);
+      return;
+    }
+    try {
+      // Next first: a crash in between leaves it in both queues, where its history says what to do.
+      const queue = await this.#options.queues.queue(exit, 'resend');
+      await queue.add(id, untilMs);
+    } catch (thrown) {
+      await job.giveBack().catch(() => undefined);
+      throw thrown;
+    }
+    await job.settle();
+  }
+
+  /** Gives a fragment up whose exit may have forgotten its message by now. */
+  async expire(job: TakenJob): Promise<void> {
+    this.#options.counters.count('fragment-expired');
+    await this.discard(job);
+  }
+
+  /** Lets go of a fragment that is acked or has expired, and of its job. */
+  async discard(job: TakenJob): Promise<void> {
+    const { records, sent } = this.#options;
+    this.#exits.delete(job.id);
+    await records.remove(job.id);
+    await sent.removeSends(job.id);
+    await job.settle();
+  }
+
+  /** Takes an acked fragment's jobs out; one that is missed does nothing, since its record is gone. */
+  async settle(id: string): Promise<void> {
+    const exit = this.#exits.get(id);
+    this.#exits.delete(id);
+    if (exit === undefined) return;
+    for (const kind of ['first', 'resend'] as const) {
+      await (await this.#options.queues.queue(exit, kind)).remove(id);
+    }
   }
 
   /** Gives each fragment that waits its job again: at start, in case a crash came between the two. */
   async resume(): Promise<void> {
-    for await (const { recordId, endpointId } of this.#options.records.pending()) {
-      if (!endpointId.startsWith(OWNER)) continue;
-      await (await this.#queue(endpointId.slice(OWNER.length))).add(recordId);
+    const { records, queues } = this.#options;
+    for await (const { recordId, endpointId } of records.pending()) {
+      if (!isOutbound(endpointId)) continue;
+      const exit = endpointId.slice(OWNER.length);
+      const { count, againAtMs } = await this.#sends(recordId);
+      if (count === 0) await (await queues.queue(exit, 'first')).add(recordId);
+      else await (await queues.queue(exit, 'resend')).add(recordId, againAtMs);
     }
   }
 
-  async #queue(exit: string): Promise<JobQueue> {
-    const known = this.#queues.get(exit);
-    if (known !== undefined) return await known;
-    const opening = openQueue(this.#options.store, `outbound-${exit}`);
-    this.#queues.set(exit, opening);
-    // A failure must not stick: the next mail opens it again.
-    opening.catch(() => this.#queues.delete(exit));
-    return await opening;
+  /** What a job leads to; null where its fragment is gone. */
+  async #look(
+    job: TakenJob,
+    exit: string,
+    kind: SendKind,
+    geometry: Geometry,
+  ): Promise<TakenFragment | null> {
+    try {
+      const record = await this.#options.records.load(job.id);
+      const fragment = record && decodeFragment(record.packet, geometry);
+      if (fragment === null) return null;
+      return { id: job.id, exit, kind, fragment, sends: await this.#sends(job.id), job };
+    } catch (thrown) {
+      // Where Redis fails, the job does not stay with us, taken and forgotten.
+      await job.giveBack().catch(() => undefined);
+      throw thrown;
+    }
+  }
+
+  async #sends(id: string): Promise<Sends> {
+    const bytes = await this.#options.sent.sends(id);
+    return (bytes && decodeSends(bytes)) ?? NEVER_SENT;
   }
 
   #idOf(exit: string, { messageId, index }: Fragment): string {

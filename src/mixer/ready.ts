@@ -3,19 +3,23 @@
  * that carry nothing. Built between ticks, so that a tick takes the same time whichever it takes,
  * and so late that their routes are of the present directory.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { toHex } from '../bytes.ts';
 import type { Random } from '../crypto/primitives.ts';
 import { openEndpoint, type Directory } from '../mixnet/directory.ts';
-import type { Fragment } from '../mixnet/fragment.ts';
 import type { MixView } from '../mixnet/mix.ts';
 import { prepareCover, prepareFragment, type PreparedPacket } from '../mixnet/prepare.ts';
-import type { JobTaker, TakenJob } from '../redis/taker.ts';
+import type { OwnPacket } from './emission.ts';
+import type { SendKind } from './fragment-queues.ts';
+import type { Outbound, TakenFragment } from './outbound.ts';
+import { afterTaking, decideSendKind, NO_SENDS, type ResendShare } from './resend-share.ts';
 
 /**
- * How many of each are ready for one exit. Filling takes some 10 ms beside a synced disk; at 40 ticks a
- * second for one exit, more than 4 of them fall into that time once in 16 000 ticks.
+ * How many of each are ready for one exit. Filling begins 25 ms after a tick (ticks.ts) and takes some 10
+ * beside a synced disk; at 20 ticks a second for one exit, more than 6 fall into that time once in
+ * 110 000 ticks.
  */
-const COVER_READY = 4;
-const FRAGMENTS_READY = 4;
+const READY = 6;
 
 /** A route must stay open for so long after its packet was built, or a new one is drawn. */
 const FRESH_MS = 60_000;
@@ -23,13 +27,10 @@ const FRESH_MS = 60_000;
 /** Of a packet that is to be built again: by no snapshot is it fresh. */
 const NO_SNAPSHOT = '';
 
-type Packet = Extract<PreparedPacket, { kind: 'packet' }>;
-
 /** A packet ready to go. */
-export interface ReadyPacket {
-  readonly packet: Packet;
-  /** The job and fragment that it carries; null for cover. */
-  readonly carried: { readonly job: TakenJob; readonly fragment: Fragment } | null;
+export interface ReadyPacket extends OwnPacket {
+  /** The fragment that it carries; null for cover. */
+  readonly taken: TakenFragment | null;
   /** By which snapshot its route was drawn. */
   readonly snapshotHash: string;
 }
@@ -40,17 +41,13 @@ export interface ReadyOptions {
   /** Own peer id. */
   readonly me: string;
   readonly view: () => MixView | null;
-  readonly takerFor: (exit: string) => Promise<JobTaker>;
-  /** The fragment of an outbound job; null where it is gone. */
-  readonly load: (id: string) => Promise<Fragment | null>;
-  /** Lets go of a job whose fragment is gone or has expired. */
-  readonly discard: (job: TakenJob, fragment: Fragment | null) => Promise<void>;
+  readonly outbound: Pick<Outbound, 'take' | 'discard' | 'expire'>;
 }
 
 /** What is ready for one exit, oldest first. */
 interface Shelf {
-  readonly fragment: ReadyPacket[];
-  readonly cover: ReadyPacket[];
+  readonly ready: Readonly<Record<SendKind | 'cover', ReadyPacket[]>>;
+  share: ResendShare;
   filling: Promise<void> | null;
   /** Something was queued, or taken, while the shelf was being filled. */
   again: boolean;
@@ -67,24 +64,36 @@ export class ReadyPackets {
 
   /** Whether a fragment for the exit is ready. */
   isWaiting(exit: string): boolean {
-    const [oldest] = this.#shelf(exit).fragment;
-    return oldest !== undefined && this.#isFresh(oldest);
+    return this.#next(this.#shelf(exit)) !== null;
   }
 
   /** Takes what is ready, null where nothing is; fill again afterwards. */
   take(exit: string, kind: 'fragment' | 'cover'): ReadyPacket | null {
-    const shelf = this.#shelf(exit)[kind];
-    const [oldest] = shelf;
-    if (oldest === undefined || !this.#isFresh(oldest)) return null;
-    shelf.shift();
-    return oldest;
+    const shelf = this.#shelf(exit);
+    if (kind === 'cover') return this.#isReady(shelf, 'cover') ? shift(shelf.ready.cover) : null;
+    const next = this.#next(shelf);
+    if (next === null) return null;
+    shelf.share = afterTaking(shelf.share, next);
+    return shift(shelf.ready[next]);
   }
 
   /** Puts a packet back that could not be handed on; for another route, `fill` builds it again. */
   putBack(exit: string, ready: ReadyPacket, route: 'same-route' | 'other-route'): void {
-    if (ready.carried === null) return;
+    const kind = ready.taken?.kind ?? 'cover';
+    if (kind === 'cover' && route === 'other-route') return;
     const snapshotHash = route === 'same-route' ? ready.snapshotHash : NO_SNAPSHOT;
-    this.#shelf(exit).fragment.unshift({ ...ready, snapshotHash });
+    this.#shelf(exit).ready[kind].unshift({ ...ready, snapshotHash });
+  }
+
+  /** Lets go of an acked fragment, where it is ready to be sent once more. */
+  async forget(id: string): Promise<void> {
+    for (const { ready } of this.#shelves.values()) {
+      for (const packets of [ready.first, ready.resend]) {
+        const place = packets.findIndex(({ taken }) => taken?.id === id);
+        const [found] = place === -1 ? [] : packets.splice(place, 1);
+        if (found?.taken) await this.#options.outbound.discard(found.taken.job);
+      }
+    }
   }
 
   /** Fills every gateway's shelf. */
@@ -115,118 +124,130 @@ export class ReadyPackets {
   /** Gives back what it holds, so that the next start finds it at once. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    for (const shelf of this.#shelves.values()) {
-      await shelf.filling?.catch(() => undefined);
+    for (const { filling, ready } of this.#shelves.values()) {
+      await filling?.catch(() => undefined);
       // The oldest last: each goes back to the front of its queue.
-      for (const { carried } of shelf.fragment.toReversed()) {
-        await carried?.job.giveBack().catch(() => undefined);
+      for (const { taken } of [...ready.first.toReversed(), ...ready.resend.toReversed()]) {
+        await taken?.job.giveBack().catch(() => undefined);
       }
     }
     this.#shelves.clear();
   }
 
   async #fill(exit: string, shelf: Shelf): Promise<void> {
+    const { ready } = shelf;
     do {
       shelf.again = false;
       const view = this.#options.view();
       if (view === null || this.#isClosed) return;
-      this.#fillCover(view, exit, shelf.cover);
-      await this.#fillFragments(view, exit, shelf.fragment);
+      await this.#fillCover(view, exit, ready.cover);
+      await this.#fillFragments(view, exit, 'first', ready.first);
+      await this.#fillFragments(view, exit, 'resend', ready.resend);
     } while (shelf.again);
   }
 
-  #fillCover(view: MixView, exit: string, ready: ReadyPacket[]): void {
-    const fresh = ready.filter((one) => this.#isFresh(one));
-    while (fresh.length < COVER_READY) {
-      const query = this.#query(view.directory, exit);
-      const packet = prepareCover(view.sphinx, view.geometry, this.#options.random, query);
-      if (packet.kind === 'none') break;
-      fresh.push({ packet, carried: null, snapshotHash: view.directory.snapshotHash });
-    }
-    ready.splice(0, ready.length, ...fresh);
-  }
-
-  async #fillFragments(view: MixView, exit: string, ready: ReadyPacket[]): Promise<void> {
-    const isExpired = ({ carried }: ReadyPacket): boolean =>
-      carried !== null && carried.fragment.expiryMs <= this.#options.now();
-    for (const expired of ready.filter(isExpired)) {
-      ready.splice(ready.indexOf(expired), 1);
-      const { carried } = expired;
-      if (carried !== null) await this.#options.discard(carried.job, carried.fragment);
-    }
-    for (const [place, one] of ready.entries()) {
-      if (!this.#isFresh(one)) ready[place] = this.#rebuild(view, exit, one);
-    }
-    while (ready.length < FRAGMENTS_READY) {
-      const next = await this.#takeNext(view, exit);
-      if (next === null) return;
-      ready.push(next);
+  async #fillCover(view: MixView, exit: string, ready: ReadyPacket[]): Promise<void> {
+    for (const stale of ready.filter((one) => !this.#isFresh(one))) remove(ready, stale);
+    while (ready.length < READY) {
+      // One packet takes a ms to build: whatever is due meanwhile comes in between.
+      await nextTurn();
+      const packet = this.#build(view, exit, null);
+      if (packet === null) return;
+      ready.push(packet);
     }
   }
 
-  async #takeNext(view: MixView, exit: string): Promise<ReadyPacket | null> {
-    const taker = await this.#options.takerFor(exit);
-    for (;;) {
-      const job = await taker.take();
-      if (job === null) return null;
-      const fragment = await this.#load(job);
-      if (fragment !== null && fragment.expiryMs > this.#options.now()) {
-        const ready = this.#packet(view, exit, { job, fragment });
-        if (ready === null) await job.giveBack();
-        return ready;
+  async #fillFragments(
+    view: MixView,
+    exit: string,
+    kind: SendKind,
+    ready: ReadyPacket[],
+  ): Promise<void> {
+    for (const stale of ready.filter((one) => !this.#isFresh(one))) {
+      await nextTurn();
+      await this.#renew(view, exit, ready, stale);
+    }
+    while (ready.length < READY) {
+      const taken = await this.#options.outbound.take(exit, kind, view.geometry);
+      if (taken === null) return;
+      const packet = this.#build(view, exit, taken);
+      if (packet === null) {
+        await taken.job.giveBack();
+        return;
       }
-      await this.#options.discard(job, fragment);
-    }
-  }
-
-  /** What a job carries; where Redis fails, the job does not stay with us, taken and forgotten. */
-  async #load(job: TakenJob): Promise<Fragment | null> {
-    try {
-      return await this.#options.load(job.id);
-    } catch (thrown) {
-      await job.giveBack().catch(() => undefined);
-      throw thrown;
+      ready.push(packet);
     }
   }
 
   /** The same fragment on a route of the present directory; the old packet stays where there is none. */
-  #rebuild(view: MixView, exit: string, old: ReadyPacket): ReadyPacket {
-    return (old.carried && this.#packet(view, exit, old.carried)) ?? old;
+  async #renew(view: MixView, exit: string, ready: ReadyPacket[], old: ReadyPacket): Promise<void> {
+    const { taken } = old;
+    if (taken === null || !ready.includes(old)) return;
+    if (taken.fragment.expiryMs <= this.#options.now()) {
+      remove(ready, old);
+      await this.#options.outbound.expire(taken.job);
+      return;
+    }
+    ready[ready.indexOf(old)] = this.#build(view, exit, taken) ?? old;
   }
 
-  #packet(
-    view: MixView,
-    exit: string,
-    carried: { readonly job: TakenJob; readonly fragment: Fragment },
-  ): ReadyPacket | null {
-    const { random } = this.#options;
-    const query = this.#query(view.directory, exit);
-    const packet = prepareFragment(view.sphinx, view.geometry, random, query, carried.fragment);
+  #build(view: MixView, exit: string, taken: TakenFragment | null): ReadyPacket | null {
+    const { random, me, now } = this.#options;
+    const { sphinx, geometry, directory } = view;
+    const query = { directory, entry: me, exit, nowMs: now() };
+    const packet: PreparedPacket =
+      taken === null
+        ? prepareCover(sphinx, geometry, random, query)
+        : prepareFragment(sphinx, geometry, random, query, taken.fragment);
     if (packet.kind === 'none') return null;
-    return { packet, carried, snapshotHash: view.directory.snapshotHash };
+    return {
+      packet,
+      kind: taken === null ? 'cover' : 'fragment',
+      recordId: toHex(random(16)),
+      fragment: taken && { id: taken.id, sends: taken.sends },
+      taken,
+      snapshotHash: directory.snapshotHash,
+    };
   }
 
-  #query(directory: Directory, exit: string) {
-    return { directory, entry: this.#options.me, exit, nowMs: this.#options.now() };
+  #next(shelf: Shelf): SendKind | null {
+    return decideSendKind(shelf.share, {
+      first: this.#isReady(shelf, 'first'),
+      resend: this.#isReady(shelf, 'resend'),
+    });
   }
 
-  #isFresh({ packet, snapshotHash, carried }: ReadyPacket): boolean {
-    const view = this.#options.view();
+  #isReady({ ready }: Shelf, kind: SendKind | 'cover'): boolean {
+    const [oldest] = ready[kind];
+    return oldest !== undefined && this.#isFresh(oldest);
+  }
+
+  #isFresh({ packet, snapshotHash, taken }: ReadyPacket): boolean {
+    const directory: Directory | undefined = this.#options.view()?.directory;
     const nowMs = this.#options.now();
     return (
-      view !== null &&
-      view.directory.snapshotHash === snapshotHash &&
+      directory?.snapshotHash === snapshotHash &&
       openEndpoint(packet.first.node, nowMs) !== null &&
       packet.freshUntilMs > nowMs + FRESH_MS &&
-      (carried === null || carried.fragment.expiryMs > nowMs)
+      (taken === null || taken.fragment.expiryMs > nowMs)
     );
   }
 
   #shelf(exit: string): Shelf {
     const known = this.#shelves.get(exit);
     if (known !== undefined) return known;
-    const shelf: Shelf = { fragment: [], cover: [], filling: null, again: false };
+    const ready = { first: [], resend: [], cover: [] };
+    const shelf: Shelf = { ready, share: NO_SENDS, filling: null, again: false };
     this.#shelves.set(exit, shelf);
     return shelf;
   }
+}
+
+function shift(packets: ReadyPacket[]): ReadyPacket | null {
+  return packets.shift() ?? null;
+}
+
+function remove(packets: ReadyPacket[], packet: ReadyPacket): void {
+  const place = packets.indexOf(packet);
+  if (place !== -1) packets.splice(place, 1);
 }

@@ -178,5 +178,11 @@ test('while no controller answers, a node waits, and goes on when it does', asyn
 });
 
 const SMALL = {
-  traffic: { delay_mean_ms: 1, ticks_per_second: 1, loops_per_second: 0.5, mixes_per_route: 1, expiry_ms: 60_000 },
+  traffic: {
+    delay_mean_ms: 1,
+    ticks_per_second: 1,
+    loops_per_second: 0.5,
+    mixes_per_route: 1,
+    expiry_ms: 60_000,
+  },
 };

@@ -5,8 +5,8 @@ import { native } from '../../src/crypto/native.ts';
 import { PanoramixError, type ErrorCode } from '../../src/errors.ts';
 import { silentLog } from '../../src/log.ts';
 import { Counters } from '../../src/mixer/counters.ts';
+import { TICKS_OWNER } from '../../src/mixer/emission.ts';
 import { Forwarder } from '../../src/mixer/forward.ts';
-import { TICKS_OWNER } from '../../src/mixer/ticks.ts';
 import { openQueue, openWorker } from '../../src/redis/queues.ts';
 import { Records, type ForwardRecord } from '../../src/redis/records.ts';
 import { sharedStore } from '../controller/private-controller.ts';
@@ -31,15 +31,16 @@ function create(
   const posted: (Posted & { url: string })[] = [];
   const counters = new Counters();
   const clock = { nowMs: NOW_MS };
+  const alarm: { number: number | null } = { number: null };
+  const looks: string[] = [];
+  const said: unknown[] = [];
   const forwarder = new Forwarder({
     primitives: native,
     records,
     storageKeys,
-    directory: {
-      current: () => ({ ok: true, directory }),
-      last: () => directory,
-      refresh: async () => await Promise.resolve(),
-    },
+    directory: { last: () => directory },
+    refreshDirectory: async () => await Promise.resolve(looks.push('look')),
+    alarm: () => alarm.number,
     clientFor: (url) => ({
       postMessage: async (message) => {
         if (url === hanging.url) await hanging.until;
@@ -49,7 +50,7 @@ function create(
       },
     }),
     counters,
-    log: silentLog,
+    log: { ...silentLog, warn: (fields: object) => said.push(fields) },
     now: () => clock.nowMs,
   });
   const work = async (recordId: string) =>
@@ -60,7 +61,7 @@ function create(
     await records.put({ recordId, endpointId: 'e', next, dueMs: NOW_MS, packet, ...over });
     return recordId;
   };
-  return { forwarder, records, posted, counters, clock, work, put };
+  return { forwarder, records, posted, counters, clock, alarm, looks, said, work, put };
 }
 
 async function isGone(t: ExecutionContext, records: Records, recordId: string): Promise<void> {
@@ -127,10 +128,12 @@ test('a next hop that no directory knows ends the packet', async (t) => {
   await isGone(t, records, recordId);
 });
 
-test('a packet that nobody took until its expiry ends', async (t) => {
+test('a packet that nobody took for as long as its sender can read an answer ends', async (t) => {
   const { work, put, counters, clock, records } = create({ code: 'endpoint-full' });
   const recordId = await put();
-  clock.nowMs += directory.traffic.expiryMs + 1;
+  clock.nowMs += 2 * 3_600_000;
+  await t.throwsAsync(work(recordId), { message: /endpoint-full/ });
+  clock.nowMs += 1;
   await work(recordId);
   t.is(counters.of('forward-expired'), 1);
   await isGone(t, records, recordId);
@@ -145,6 +148,48 @@ test('what was overdue at the start waits afresh, once', async (t) => {
   clock.nowMs = again?.againAtMs ?? 0;
   t.is(await work(recordId), undefined);
   t.is(posted.length, 1);
+});
+
+test('while too few of the own packets come back, each of others waits once more, own ones do not', async (t) => {
+  const { alarm, clock, counters, posted, put, work } = create();
+  const [other, own] = [await put(), await put({ endpointId: TICKS_OWNER })];
+  alarm.number = 1;
+  const delays: number[] = [];
+  for (let i = 0; i < 100; i++) {
+    const again = await work(await put());
+    delays.push((again?.againAtMs ?? 0) - NOW_MS);
+  }
+  const mean = delays.reduce((sum, delay) => sum + delay, 0) / delays.length;
+  // Of 100 draws of a mean of 20 s, five standard deviations.
+  t.true(Math.abs(mean - 20_000) < 10_000, `${mean} ms`);
+  t.is(posted.length, 0);
+  await work(own);
+  t.is(posted.length, 1);
+  const held = await work(other);
+  clock.nowMs = held?.againAtMs ?? 0;
+  t.is(await work(other), undefined);
+  t.is(posted.length, 2, 'not held for good');
+  t.is(counters.of('held'), 101);
+});
+
+test('a packet that waits at the next alarm again is held again', async (t) => {
+  const { alarm, put, work } = create({ code: 'endpoint-full' });
+  const recordId = await put();
+  alarm.number = 1;
+  t.truthy(await work(recordId));
+  await t.throwsAsync(work(recordId), { message: /endpoint-full/ });
+  alarm.number = null;
+  await t.throwsAsync(work(recordId), { message: /endpoint-full/ });
+  alarm.number = 2;
+  t.truthy(await work(recordId));
+});
+
+test('of packets that cannot be passed on the log says one line, not one for each', async (t) => {
+  const { work, put, said, counters, looks } = create();
+  for (let i = 0; i < 5; i++) await work(await put({ next: new Uint8Array(16).fill(9) }));
+  t.deepEqual(said, [{ event: 'forward-dropped', reason: 'unknown-next-hop' }]);
+  t.is(counters.of('unknown-next-hop'), 5);
+  t.is(looks.length, 5);
 });
 
 test('a job whose record is settled does nothing', async (t) => {
