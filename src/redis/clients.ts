@@ -13,6 +13,9 @@ const CONNECT_TIMEOUT_MS = 5_000;
 /** Longest pause between two attempts to connect: a restarted server is found again within it. */
 const RECONNECT_MS_MAX = 1_000;
 
+/** BullMQ names the job in its errors: in a log, with the time, that would be a trace of a packet. */
+const JOB_NAMED = /\b(job|for) j[\w.-]+/gi;
+
 /** Where a Redis server listens: a unix socket, or a URL as in `REDIS_URL`. */
 export type RedisAddress = { readonly socket: string } | { readonly url: string };
 
@@ -100,7 +103,7 @@ export function redisError(doing: string, thrown: unknown): PanoramixError {
   if (thrown instanceof PanoramixError) return thrown;
   // A discarded transaction says why in a list beside its own message.
   const causes = (thrown as { previousErrors?: readonly unknown[] } | null)?.previousErrors ?? [];
-  const text = [thrown, ...causes].map(messageOf).join('; ');
+  const text = [thrown, ...causes].map(messageOf).join('; ').replaceAll(JOB_NAMED, '$1');
   if (text.includes('OOM command not allowed')) {
     return new PanoramixError('storage-pressure', `${doing}: Redis has no memory left`, thrown);
   }

@@ -6,6 +6,7 @@ import { concat, fromUtf8 } from '../bytes.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import { FRAGMENTS_MAX } from '../mixnet/fragment.ts';
 import { guarded } from './clients.ts';
+import { coarseEnd, DAY_MS } from './coarse-time.ts';
 import type { Store } from './embedded.ts';
 import { createScript, runScript } from './script.ts';
 import type { ScriptCall } from './script.ts';
@@ -13,8 +14,12 @@ import { createSealing } from './sealing.ts';
 import type { Sealing } from './sealing.ts';
 
 /** Postfix tries for 5 days, our sender for 5, and slack: a repeat within it delivers nothing twice. */
-const DELIVERED_SECONDS = 14 * 24 * 3600;
-const DAY_MS = 24 * 3600 * 1000;
+const DELIVERED_MS = 14 * DAY_MS;
+/**
+ * An expiry is the time of sending plus a constant. In clear stands only the quarter of a day in which a
+ * message may go; whether all parts have the same expiry is seen by its keyed hash.
+ */
+const EXPIRY_STEP_MS = DAY_MS / 4;
 const MESSAGE_ID_BYTES = 16;
 
 /** One part of a message. */
@@ -57,13 +62,14 @@ export type FragmentRefusal = 'message-full' | 'message-mismatch' | 'message-exp
 
 /** How many keys and values `writeFragmentLua` takes, for what a script has after them. */
 export const FRAGMENT_KEYS = 5;
-export const FRAGMENT_VALUES = 10;
+export const FRAGMENT_VALUES = 12;
 
 /**
  * The write as part of the journal's script: what is refused returns from it with its reason, what is
  * there already, or belongs to a delivered message, counts as written.
  * KEYS: message, open messages by expiry, complete messages, bytes of all, delivered marker.
- * ARGV: id, index, total, expiry, sealed bytes, now, then the four limits.
+ * ARGV: id, index, total, expiry, sealed bytes, now, then the four limits, keyed hash of the expiry, its
+ * quarter of a day.
  */
 export function writeFragmentLua(keysBefore: number, valuesBefore: number): string {
   const key = (index: number): string => `KEYS[${keysBefore + index}]`;
@@ -78,17 +84,17 @@ export function writeFragmentLua(keysBefore: number, valuesBefore: number): stri
     if redis.call('EXISTS', ${key(5)}) == 1 then return nil end
     local known = redis.call('HMGET', ${key(1)}, 'total', 'expiry', ${value(2)})
     if known[1] then
-      if tonumber(known[1]) ~= total or tonumber(known[2]) ~= expiry then return 'message-mismatch' end
+      if tonumber(known[1]) ~= total or known[2] ~= ${value(11)} then return 'message-mismatch' end
       if known[3] then return nil end
     elseif redis.call('ZCARD', ${key(2)}) >= ${number(8)} then
       return 'message-full'
     end
     local size = string.len(${value(5)})
     if tonumber(redis.call('GET', ${key(4)}) or '0') + size > ${number(9)} then return 'message-full' end
-    redis.call('HSET', ${key(1)}, 'total', ${value(3)}, 'expiry', ${value(4)}, ${value(2)}, ${value(5)})
+    redis.call('HSET', ${key(1)}, 'total', ${value(3)}, 'expiry', ${value(11)}, ${value(2)}, ${value(5)})
     redis.call('HINCRBY', ${key(1)}, 'bytes', size)
     redis.call('INCRBY', ${key(4)}, size)
-    redis.call('ZADD', ${key(2)}, ${value(4)}, ${value(1)})
+    redis.call('ZADD', ${key(2)}, ${value(12)}, ${value(1)})
     if redis.call('HLEN', ${key(1)}) == total + 3 then redis.call('SADD', ${key(3)}, ${value(1)}) end
     return nil
   end
@@ -97,11 +103,11 @@ export function writeFragmentLua(keysBefore: number, valuesBefore: number): stri
   `;
 }
 
-// KEYS: message, open, complete, bytes, delivered. ARGV: id, seconds to remember it, 0 for not.
+// KEYS: message, open, complete, bytes, delivered. ARGV: id, until when to remember it, 0 for not.
 const REMOVE = createScript(
   'remove a message',
   `
-  if ARGV[2] ~= '0' then redis.call('SET', KEYS[5], '', 'EX', ARGV[2]) end
+  if ARGV[2] ~= '0' then redis.call('SET', KEYS[5], '', 'PXAT', ARGV[2]) end
   redis.call('DECRBY', KEYS[4], redis.call('HGET', KEYS[1], 'bytes') or '0')
   redis.call('ZREM', KEYS[2], ARGV[1])
   redis.call('SREM', KEYS[3], ARGV[1])
@@ -155,6 +161,8 @@ export class FragmentStore {
         messagesMax,
         bytesMax,
         lifetimeMsMax,
+        this.#sealing.nameOf(fromUtf8(`expiry:${id}:${expiryMs}`)),
+        coarseEnd(expiryMs, 0, EXPIRY_STEP_MS),
       ),
     };
   }
@@ -187,7 +195,7 @@ export class FragmentStore {
 
   /** Removes a delivered message and remembers it for 14 days: its parts are then taken and dropped. */
   async markDelivered(id: string): Promise<void> {
-    await this.#remove(id, DELIVERED_SECONDS);
+    await this.#remove(id, coarseEnd(Date.now(), DELIVERED_MS));
   }
 
   /** Whether the message was delivered within the last 14 days. */
@@ -202,7 +210,9 @@ export class FragmentStore {
     await this.#remove(id, 0);
   }
 
-  /** Removes messages whose expiry has passed, complete or not; returns their ids. */
+  /**
+   * Removes messages whose expiry has passed, complete or not, within six hours of it; returns their ids.
+   */
   async expire(nowMs: number): Promise<readonly string[]> {
     const ids = await guarded('list expired messages', async () => {
       return await this.#store.redis.zrangebyscore(this.#open(), '-inf', nowMs);
@@ -219,8 +229,8 @@ export class FragmentStore {
     }));
   }
 
-  async #remove(id: string, rememberSeconds: number): Promise<void> {
-    const call = { keys: this.#keys(id), values: [id, rememberSeconds] };
+  async #remove(id: string, rememberUntilMs: number): Promise<void> {
+    const call = { keys: this.#keys(id), values: [id, rememberUntilMs] };
     await runScript(this.#store.redis, REMOVE, call);
   }
 

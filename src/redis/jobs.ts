@@ -25,12 +25,15 @@ export interface QueueSettings {
   /** Longest pause. */
   readonly backoffMsMax: number;
   /**
-   * Whether a job stores when it was added. Where packets of others pass, that would be a log of the
-   * mixing; such a job holds only when it is due.
+   * What a job stores of when it was added, which `status` shows as its age: the ms, the step of
+   * `TIME_STEP_MS`, or nothing. Where packets of others pass, any would be a log of the mixing; such a job
+   * holds only when it is due.
    */
-  readonly storesTime: boolean;
+  readonly storesTime: 'exactly' | 'coarsely' | 'never';
 }
 
+/** A fragment waits until its exit has it; in which minute it came tells who has just sent a mail. */
+export const TIME_STEP_MS = 600_000;
 /** Tries and stalls never end a job: at a pause of seconds, a billion attempts are centuries. */
 export const ATTEMPTS = 1_000_000_000;
 /** A lock that is not renewed within it is lost; renewed twice as often. */
@@ -46,15 +49,15 @@ export const QUEUES = {
     concurrency: 2,
     backoffMs: 1_000,
     backoffMsMax: 60_000,
-    storesTime: true,
+    storesTime: 'exactly',
   },
   outbound: {
-    description: 'packets ready for one exit gateway; a tick takes the oldest',
+    description: 'fragments for one exit gateway until it has them; a tick takes the oldest',
     idNames: 'the record (records.ts)',
     concurrency: 1,
     backoffMs: 500,
     backoffMsMax: 30_000,
-    storesTime: true,
+    storesTime: 'coarsely',
   },
   mixing: {
     description: "others' packets, held for their delay, then posted to the next hop",
@@ -62,7 +65,7 @@ export const QUEUES = {
     concurrency: 64,
     backoffMs: 500,
     backoffMsMax: 30_000,
-    storesTime: false,
+    storesTime: 'never',
   },
   delivery: {
     description: 'complete messages, held for the exit delay, then given to Postfix',
@@ -70,7 +73,7 @@ export const QUEUES = {
     concurrency: 4,
     backoffMs: 5_000,
     backoffMsMax: 300_000,
-    storesTime: false,
+    storesTime: 'never',
   },
   exit: {
     description: 'application messages for one program behind this node',
@@ -78,7 +81,7 @@ export const QUEUES = {
     concurrency: 4,
     backoffMs: 1_000,
     backoffMsMax: 60_000,
-    storesTime: false,
+    storesTime: 'never',
   },
 } as const satisfies Record<QueueKind, QueueSettings>;
 

@@ -2,7 +2,6 @@
  * The commit: one atomic write of a packet's replay tag and of what becomes of the packet. A packet that
  * is not committed has left no trace and may come again; one that is never has a second outcome.
  */
-import { toHex } from '../bytes.ts';
 import { guarded } from './clients.ts';
 import type { Store } from './embedded.ts';
 import { FRAGMENT_KEYS, FRAGMENT_VALUES, writeFragmentLua } from './fragment-store.ts';
@@ -14,7 +13,7 @@ import type { Script, ScriptCall } from './script.ts';
 
 const TAG_BYTES = 16;
 /**
- * Tags are fields of small hashes, by their first 16 bits: a hash of up to 128 short fields is one
+ * Tags, each as 16 bytes of keyed hash, are fields of small hashes, by their first 16 bits: a hash of up to 128 short fields is one
  * packed string. At the default limit a bucket holds 61 tags on average, 128 practically never; more
  * would still be exact, only larger.
  */
@@ -111,8 +110,8 @@ export class Journal {
   }
 
   /**
-   * Commits packets, each atomically, all in few writes to disk, sorted by tag, so that neither the
-   * append-only file nor the time tells in which order they came.
+   * Commits packets, each atomically, all in few writes to disk, sorted by record id, a keyed hash of the
+   * tag, so that neither the append-only file nor the time tells in which order they came.
    *
    * After `redis-unavailable` the same entries must be committed again: what had been written after
    * all answers `committed` once more, so that its job is added. Results are in the entries' order.
@@ -120,7 +119,7 @@ export class Journal {
    */
   async commit(entries: readonly CommitEntry[]): Promise<readonly CommitResult[]> {
     const sorted = entries
-      .map((entry, position) => ({ entry, position, tag: nameOfTag(entry) }))
+      .map((entry, position) => ({ entry, position, tag: this.#nameOf(entry) }))
       .toSorted((left, right) => (left.tag < right.tag ? -1 : left.tag > right.tag ? 1 : 0));
     const results: CommitResult[] = entries.map(() => 'replayed');
     for (let from = 0; from < sorted.length; from += GROUP_MAX) {
@@ -199,12 +198,17 @@ export class Journal {
       : { script: ACKED, writes: [kept, onward(outcome.ack)] };
   }
 
+  #nameOf({ endpointId, tag }: CommitEntry): string {
+    return `${this.#records.recordId(endpointId, tag)}:${endpointId}`;
+  }
+
   #place(endpointId: string, tag: Uint8Array): { readonly bucket: string; readonly rest: Buffer } {
     if (tag.length !== TAG_BYTES) throw new RangeError(`tag: expected ${TAG_BYTES} bytes`);
-    const [first = 0, second = 0] = tag;
+    const name = this.#records.tagName(endpointId, tag);
+    const [first = 0, second = 0] = name;
     // The first byte is wholly in the bucket's number; of the second its last bit stays in the rest.
     const bucket = this.#bucket(endpointId, ((first << 8) | second) >> (16 - BUCKET_BITS));
-    return { bucket, rest: Buffer.from(tag.subarray(1)) };
+    return { bucket, rest: Buffer.from(name.subarray(1)) };
   }
 
   #bucket(endpointId: string, number: number): string {
@@ -214,8 +218,4 @@ export class Journal {
   #count(endpointId: string): string {
     return `${this.#store.prefix}:tags:${endpointId}`;
   }
-}
-
-function nameOfTag({ endpointId, tag }: CommitEntry): string {
-  return `${toHex(tag)}:${endpointId}`;
 }

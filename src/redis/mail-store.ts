@@ -2,8 +2,10 @@
  * Accepted mail, from the moment we answer 250 until its packets are on their way: sealed bytes and the
  * memory of its id in one step, then the job. A crash between the two is put right at the next start.
  */
+import { fromUtf8 } from '../bytes.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import { guarded } from './clients.ts';
+import { coarseEnd, DAY_MS } from './coarse-time.ts';
 import type { Store } from './embedded.ts';
 import { openQueue } from './queues.ts';
 import type { JobQueue } from './queues.ts';
@@ -12,7 +14,7 @@ import { createSealing } from './sealing.ts';
 import type { Sealing } from './sealing.ts';
 
 /** Postfix tries for 5 days, our packets live for 5, and slack: a 451 and a retry double nothing. */
-const SEEN_SECONDS = 14 * 24 * 3600;
+const SEEN_MS = 14 * DAY_MS;
 
 /** A mail to keep. */
 export interface StoredMail {
@@ -24,14 +26,14 @@ export interface StoredMail {
   readonly data: Uint8Array;
 }
 
-// KEYS: seen marker, mail, ids of all mail. ARGV: id, sealed envelope, sealed data, seconds to remember.
+// KEYS: seen marker, mail, ids of all mail. ARGV: id, sealed envelope, sealed data, until when to remember.
 const ACCEPT = createScript(
   'store a mail',
   `
   if redis.call('EXISTS', KEYS[1]) == 1 then
     return redis.call('EXISTS', KEYS[2]) == 1 and 'waiting' or 'handled'
   end
-  redis.call('SET', KEYS[1], '', 'EX', ARGV[4])
+  redis.call('SET', KEYS[1], '', 'PXAT', ARGV[4])
   redis.call('HSET', KEYS[2], 'envelope', ARGV[2], 'data', ARGV[3])
   redis.call('SADD', KEYS[3], ARGV[1])
   return 'stored'
@@ -77,7 +79,7 @@ export class MailStore {
           messageId,
           this.#sealing.seal(envelope, context(messageId, 'envelope')),
           this.#sealing.seal(data, context(messageId, 'data')),
-          SEEN_SECONDS,
+          coarseEnd(Date.now(), SEEN_MS),
         ],
       }),
     );
@@ -132,7 +134,9 @@ export class MailStore {
   }
 
   #seen(messageId: string): string {
-    return `${this.#store.prefix}:mail-seen:${messageId}`;
+    // For 14 days; and the exit's log holds the id too.
+    const name = this.#sealing.nameOf(fromUtf8(`mail-seen:${messageId}`));
+    return `${this.#store.prefix}:mail-seen:${name}`;
   }
 
   #key(messageId: string): string {

@@ -3,10 +3,11 @@
  * keyed hash, for as long as Postfix may come again with the same mail.
  */
 import { guarded } from './clients.ts';
+import { coarseEnd, DAY_MS } from './coarse-time.ts';
 import type { Store } from './embedded.ts';
 
 /** Postfix's 5 days in the queue, our 5, and slack (design §9). */
-export const REMEMBERED_S = 14 * 86_400;
+const REMEMBERED_MS = 14 * DAY_MS;
 
 /** Keyed hashes of what has passed. */
 export class PassedStore {
@@ -26,7 +27,7 @@ export class PassedStore {
   /** Remembers the id; durable when it resolves. */
   async add(id: string): Promise<void> {
     await guarded('remember a passed mail', async () => {
-      await this.#store.redis.set(this.#key(id), '', 'EX', REMEMBERED_S);
+      await this.#store.redis.set(this.#key(id), '', 'PXAT', coarseEnd(Date.now(), REMEMBERED_MS));
     });
   }
 

@@ -4,12 +4,21 @@
  */
 import { DelayedError, Queue, Worker } from 'bullmq';
 import type { Job, JobsOptions, QueueOptions, WorkerOptions } from 'bullmq';
+import type { Redis } from 'ioredis';
 
 import { PanoramixError, asPanoramixError } from '../errors.ts';
 import { guarded, redisError } from './clients.ts';
 import type { Store } from './embedded.ts';
 import { JobLog } from './job-log.ts';
-import { ATTEMPTS, LOCK_MS, QUEUES, STALLED_CHECK_MS, backoffMs, queueKind } from './jobs.ts';
+import {
+  ATTEMPTS,
+  LOCK_MS,
+  QUEUES,
+  STALLED_CHECK_MS,
+  TIME_STEP_MS,
+  backoffMs,
+  queueKind,
+} from './jobs.ts';
 import type { JobData, QueueName } from './jobs.ts';
 
 /** BullMQ refuses ids that are all digits, and one 32-digit hex id in three million is. */
@@ -113,7 +122,7 @@ export async function openWorker(
   const failures = new JobLog(store.log, name);
   const worker = new PatientWorker(
     name,
-    async (job, token) => await run(failures, handler, job, token),
+    async (job, token) => await run(store.redis, failures, handler, job, token),
     workerOptions(store, name, options.concurrency),
   );
   worker.on('error', (error) => {
@@ -163,16 +172,10 @@ export function workerOptions(store: Store, name: QueueName, concurrency?: numbe
   };
 }
 
-/** Options of a job. `timestamp: 1` stores no time but the due one, which is 1 + delay. */
+/** Options of a job. `timestamp: 1` stores no time but the due one, which is always timestamp + delay. */
 export function jobOptions(name: QueueName, dueMs?: number): JobsOptions {
-  const times = QUEUES[queueKind(name)].storesTime
-    ? dueMs === undefined
-      ? {}
-      : { delay: Math.max(0, dueMs - Date.now()) }
-    : {
-        timestamp: 1,
-        ...(dueMs === undefined ? {} : { delay: Math.max(0, Math.ceil(dueMs) - 1) }),
-      };
+  const timestamp = timestampOf(name, Date.now());
+  const delay = dueMs === undefined ? {} : { delay: Math.max(0, Math.ceil(dueMs) - timestamp) };
   return {
     attempts: ATTEMPTS,
     backoff: { type: 'capped' },
@@ -180,8 +183,15 @@ export function jobOptions(name: QueueName, dueMs?: number): JobsOptions {
     removeOnFail: false,
     stackTraceLimit: 0,
     keepLogs: 0,
-    ...times,
+    timestamp,
+    ...delay,
   };
+}
+
+function timestampOf(name: QueueName, nowMs: number): number {
+  const { storesTime } = QUEUES[queueKind(name)];
+  if (storesTime === 'never') return 1;
+  return storesTime === 'exactly' ? nowMs : Math.floor(nowMs / TIME_STEP_MS) * TIME_STEP_MS;
 }
 
 /** The id as BullMQ has it. */
@@ -222,7 +232,14 @@ export async function claimQueue(store: Store, name: QueueName): Promise<void> {
   await store.redis.multi().hset(meta, 'opts.maxLenEvents', '0').sadd(names, name).exec();
 }
 
+/** Puts an active job off, without a trace of when it was taken. */
+export async function putOff(redis: Redis, job: Job, atMs: number, token?: string): Promise<void> {
+  await redis.hdel(`${job.prefix}:${job.queueName}:${job.id ?? ''}`, 'processedOn');
+  await job.moveToDelayed(Math.ceil(atMs), token);
+}
+
 async function run(
+  redis: Redis,
   failures: JobLog,
   handler: JobHandler,
   job: Job,
@@ -241,7 +258,7 @@ async function run(
     throw reason;
   }
   if (again !== undefined) {
-    await job.moveToDelayed(again.againAtMs, token);
+    await putOff(redis, job, again.againAtMs, token);
     throw new DelayedError();
   }
 }

@@ -2,7 +2,7 @@
  * Packets that this node has to pass on: sealed bytes, the next hop, when they are due. A record is
  * there from its commit until the next hop has answered 201; after a crash work resumes from records.
  */
-import { concat, fromUtf8, readUint, toUtf8, writeUint } from '../bytes.ts';
+import { concat, fromHex, fromUtf8, readUint, toUtf8, writeUint } from '../bytes.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import { guarded } from './clients.ts';
 import type { Store } from './embedded.ts';
@@ -75,6 +75,16 @@ export class Records {
     return this.#sealing(endpointId).nameOf(concat(fromUtf8('record:'), tag));
   }
 
+  /**
+   * What is remembered of a replay tag, 16 bytes: who built a packet knows its tags at every hop, but does
+   * not find them in what a node has written.
+   * @throws RangeError where the endpoint has no storage key (any more)
+   */
+  tagName(endpointId: string, tag: Uint8Array): Uint8Array {
+    const name = this.#sealing(endpointId).nameOf(concat(fromUtf8('tag:'), tag));
+    return fromHex(name) as Uint8Array;
+  }
+
   /** Stores a record; one of the same id is replaced. Packets that arrive come by the journal. */
   async put(record: ForwardRecord): Promise<void> {
     await runScript(this.#store.redis, PUT, this.writeCall(record));
@@ -106,7 +116,7 @@ export class Records {
     const sealed = new Uint8Array(stored.subarray(ownerEnd));
     const plain = this.#sealings.of(endpointId)?.unseal(sealed, context(recordId));
     if (plain === undefined || plain === null) {
-      this.#store.log.warn({ record: recordId }, 'A packet cannot be opened: its key is gone');
+      this.#store.log.warn({}, 'A packet cannot be opened: its key is gone');
       return null;
     }
     return {

@@ -102,8 +102,11 @@ export async function rewriteNow(redis: Redis, waitMsMax: number): Promise<void>
     const { isBusy } = await readState(redis);
     if (isBusy) continue;
     if (asked) return;
-    await redis.bgrewriteaof();
-    asked = true;
+    // Redis may have begun one of its own since; then it is asked again after that.
+    asked = await redis.bgrewriteaof().then(
+      () => true,
+      () => false,
+    );
   }
 }
 

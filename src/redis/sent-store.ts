@@ -6,6 +6,7 @@
 import { concat, fromHex, fromUtf8, readUint, toHex, writeUint } from '../bytes.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import { guarded } from './clients.ts';
+import { coarseEnd, DAY_MS } from './coarse-time.ts';
 import type { Store } from './embedded.ts';
 import { removeRecordLua, writeRecordLua } from './records.ts';
 import type { ForwardRecord, Records } from './records.ts';
@@ -25,11 +26,10 @@ const ENTRY_BYTES = 544;
 const HOUR_MS = 3_600_000;
 /** An answer that takes longer is of no use: the fragment has been sent again since. */
 const SENT_MS = 2 * HOUR_MS;
-/** Redis shows when a key expires, so all of some minutes expire together: it is no time of sending. */
+/** Those of ten minutes end together. */
 const SENT_STEP_MS = HOUR_MS / 6;
 /** Longer than any fragment lives; only what a crash left behind comes to it. */
-const SENDS_MS = 14 * 24 * HOUR_MS;
-const SENDS_STEP_MS = 24 * HOUR_MS;
+const SENDS_MS = 14 * DAY_MS;
 
 /** A packet of our own that an answer is expected to. */
 export interface SentPacket {
@@ -118,9 +118,9 @@ export class SentStore {
       values: [
         ...write.values,
         this.#sealing.seal(encode(sent), context(name)),
-        this.#end(SENT_MS, SENT_STEP_MS),
+        coarseEnd(this.#now(), SENT_MS, SENT_STEP_MS),
         sends === null ? '' : this.#sealing.seal(sends, historyContext(fragmentId)),
-        this.#end(SENDS_MS, SENDS_STEP_MS),
+        coarseEnd(this.#now(), SENDS_MS),
       ],
     });
   }
@@ -177,10 +177,6 @@ export class SentStore {
   #nameOf(replyId: Uint8Array): string {
     if (replyId.length !== ID_BYTES) throw new RangeError(`reply id: expected ${ID_BYTES} bytes`);
     return this.#sealing.nameOf(concat(fromUtf8('sent:'), replyId));
-  }
-
-  #end(lifetimeMs: number, stepMs: number): number {
-    return Math.ceil((this.#now() + lifetimeMs) / stepMs) * stepMs;
   }
 
   #entry(name: string): string {

@@ -11,7 +11,7 @@ import { guarded } from './clients.ts';
 import type { Store } from './embedded.ts';
 import { LOCK_MS } from './jobs.ts';
 import type { JobData, QueueName } from './jobs.ts';
-import { bareId, claimQueue, workerOptions } from './queues.ts';
+import { bareId, claimQueue, putOff, workerOptions } from './queues.ts';
 
 /** A job that is ours until we settle it or give it back; where that fails it comes back in 15 s. */
 export interface TakenJob {
@@ -74,13 +74,19 @@ export async function openTaker(store: Store, name: QueueName): Promise<JobTaker
       });
       if (job?.id === undefined) return null;
       held.set(job.id, token);
-      return taken(name, job, token, held);
+      return taken(store, name, job, token, held);
     },
     close,
   };
 }
 
-function taken(name: QueueName, job: Job, token: string, held: Map<string, string>): TakenJob {
+function taken(
+  store: Store,
+  name: QueueName,
+  job: Job,
+  token: string,
+  held: Map<string, string>,
+): TakenJob {
   const id = job.id ?? '';
   const end = async (doing: string, step: () => Promise<unknown>): Promise<void> => {
     try {
@@ -96,6 +102,6 @@ function taken(name: QueueName, job: Job, token: string, held: Map<string, strin
       await end('settle a job', async () => await job.moveToCompleted(undefined, token, false)),
     giveBack: async () => await end('give a job back', async () => await job.moveToWait(token)),
     again: async (atMs) =>
-      await end('put a job off', async () => await job.moveToDelayed(Math.ceil(atMs), token)),
+      await end('put a job off', async () => await putOff(store.redis, job, atMs, token)),
   };
 }

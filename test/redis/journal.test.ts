@@ -271,7 +271,7 @@ test('a message is complete when its last fragment is committed, in whatever ord
 
 const MISFITS: Record<string, { change: Partial<Fragment>; result: string }> = {
   'another total': { change: { total: 3 }, result: 'message-mismatch' },
-  'another expiry': { change: { expiryMs: NOW_MS + 2 * HOUR_MS }, result: 'message-mismatch' },
+  'another expiry': { change: { expiryMs: NOW_MS + HOUR_MS + 1 }, result: 'message-mismatch' },
   'an index past the end': { change: { index: 2 }, result: 'message-mismatch' },
   'a total of none': { change: { total: 0, index: 0 }, result: 'message-mismatch' },
   'too many parts': { change: { messageId: bytes(16), total: 65 }, result: 'message-mismatch' },
@@ -314,9 +314,9 @@ test('expired messages are removed, complete or not, and give their room back', 
   const parts = [bytes(10)];
   await journal.commit([
     fragment({ messageId: early, parts, index: 0 }),
-    fragment({ messageId: late, parts, index: 0, expiryMs: NOW_MS + 5 * HOUR_MS }),
+    fragment({ messageId: late, parts, index: 0, expiryMs: NOW_MS + 25 * HOUR_MS }),
   ]);
-  t.deepEqual(await fragments.expire(NOW_MS + 2 * HOUR_MS), [fragments.idOf(early)]);
+  t.deepEqual(await fragments.expire(NOW_MS + 7 * HOUR_MS), [fragments.idOf(early)]);
   t.deepEqual(await fragments.complete(), [fragments.idOf(late)]);
   t.is((await fragments.usage()).messages, 1);
   await fragments.remove(fragments.idOf(late));

@@ -155,7 +155,7 @@ async function isBack(store: Store): Promise<boolean> {
 
 async function settingsOf(store: Store): Promise<Readonly<Record<string, string>>> {
   const flat = await store.redis.config('GET', '*');
-  const pairs = flat.flatMap((name, i) => (i % 2 === 0 ? [[String(name), flat[i + 1] ?? '']] : []));
+  const pairs = flat.flatMap((name, i) => (i % 2 === 0 ? [[name, flat[i + 1] ?? '']] : []));
   return Object.fromEntries(pairs) as Readonly<Record<string, string>>;
 }
 
