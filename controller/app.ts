@@ -14,11 +14,13 @@ import { Documents } from './documents.ts';
 import { endpointRoutes } from './endpoints/routes.ts';
 import { EndpointCache } from './endpoints/store.ts';
 import { healthRoutes } from './health.ts';
+import { type Limits, LIMITS, Throttle } from './limits.ts';
 import { Arrivals } from './messages/arrivals.ts';
 import { BatchStore } from './messages/batch-store.ts';
 import type { Boxes } from './messages/boxes.ts';
 import { messageRoutes } from './messages/routes.ts';
 import { MessageStore } from './messages/store.ts';
+import { addresses } from './middleware/addresses.ts';
 import { browsers } from './middleware/browsers.ts';
 import { pressure } from './middleware/pressure.ts';
 import { problems } from './middleware/problems.ts';
@@ -57,9 +59,10 @@ export interface Controller {
 
 /** Puts the controller together. */
 export function createController(options: ControllerOptions): Controller {
-  const context = contextOf(options);
+  const limits = options.limits ?? LIMITS;
+  const context = contextOf(options, limits);
   const closing = new AbortController();
-  const app = createApp(context, closing.signal);
+  const app = createApp(context, limits, closing.signal);
   const callback = withoutPipelining(app.callback());
   const servers = new Set<Server>();
   return {
@@ -94,7 +97,7 @@ export function createController(options: ControllerOptions): Controller {
   };
 }
 
-function contextOf(options: ControllerOptions): ControllerContext {
+function contextOf(options: ControllerOptions, limits: Limits): ControllerContext {
   const { store, primitives, log } = options;
   return {
     documents: new Documents(store.redis, store.prefix),
@@ -105,10 +108,11 @@ function contextOf(options: ControllerOptions): ControllerContext {
     now: options.now ?? Date.now,
     nodes: options.nodes ?? { has: () => false },
     strangers: new StrangersRoom(store.redis),
+    throttle: new Throttle(limits),
   };
 }
 
-function createApp(context: ControllerContext, closing: AbortSignal): Koa {
+function createApp(context: ControllerContext, limits: Limits, closing: AbortSignal): Koa {
   const { documents, primitives, log } = context;
   const boxes: Boxes = {
     messages: new MessageStore(documents, primitives),
@@ -122,6 +126,7 @@ function createApp(context: ControllerContext, closing: AbortSignal): Koa {
   app.on('error', (error: unknown) => log.debug({ error }, 'an answer broke off'));
   app.use(problems(log, context.now));
   app.use(browsers());
+  app.use(addresses(context.throttle, limits.trustedProxies));
   app.use(pressure(context.store));
   app.use(async (ctx, next) => {
     await next();

@@ -6,6 +6,7 @@ import type { Primitives } from '../src/crypto/primitives.ts';
 import { type ErrorCode, PanoramixError } from '../src/errors.ts';
 import type { Log } from '../src/log.ts';
 import type { Documents } from './documents.ts';
+import type { Limits, Throttle } from './limits.ts';
 import type { StrangersRoom } from './strangers.ts';
 
 /** The part of `src/redis` that the controller uses. */
@@ -33,6 +34,8 @@ export interface ControllerOptions {
   readonly now?: () => number;
   /** Nodes may post to every endpoint. Without it nobody is a node. */
   readonly nodes?: KnownNodes;
+  /** How fast it may be asked; else `LIMITS`. */
+  readonly limits?: Limits;
 }
 
 /** What the resources share. */
@@ -45,6 +48,7 @@ export interface ControllerContext {
   readonly now: () => number;
   readonly nodes: KnownNodes;
   readonly strangers: StrangersRoom;
+  readonly throttle: Throttle;
 }
 
 /** A rule's answer: what shall be, or the reason why not. */

@@ -8,6 +8,7 @@ import { runScripts, type Script, type ScriptCall } from '../../src/redis/script
 import type { ControllerContext } from '../context.ts';
 import type { Document } from '../documents.ts';
 import { type Endpoint, isBatch } from '../endpoints/rules.ts';
+import type { Throttle } from '../limits.ts';
 import type { RegisteredPeers } from '../peers/store.ts';
 import type { Boxes } from './boxes.ts';
 import { mayChange, mayPost, takesMessages } from './rules.ts';
@@ -67,7 +68,7 @@ async function attemptAll(
   const calls: { script: Script; call: ScriptCall; posting: Posting }[] = [];
   for (const posting of postings) {
     const endpoint = endpoints.get(posting.message.endpoint_id);
-    const step = await decide(boxes, poster, posting, endpoint, isFirst);
+    const step = await decide(context, boxes, poster, posting, endpoint, isFirst);
     if (step === 'later') continue;
     if ('script' in step) calls.push({ ...step, posting });
     else posting.outcome = step;
@@ -83,6 +84,7 @@ async function attemptAll(
 }
 
 async function decide(
+  { throttle }: ControllerContext,
   boxes: Boxes,
   poster: Poster,
   posting: Posting,
@@ -91,6 +93,8 @@ async function decide(
 ): Promise<Outcome | 'later' | { readonly script: Script; readonly call: ScriptCall }> {
   const { message, hash } = posting;
   const value = endpoint?.value ?? null;
+  const tooFast = isFirst ? whyTooFast(throttle, poster, message, value) : null;
+  if (tooFast !== null) return { ok: false, reason: tooFast };
   if (endpoint === undefined || value === null) return { ok: false, reason: 'endpoint-unknown' };
   const allowed = mayPost(value, message, poster);
   if (!allowed.ok) return allowed;
@@ -103,6 +107,18 @@ async function decide(
   return isBatch(value)
     ? boxes.batches.postCall({ ...endpoint, value }, message, hash, poster.keyData)
     : boxes.messages.postCall(endpoint, message, hash, allowed.value.backlogMax);
+}
+
+/** Nodes, and owners at their own endpoint, post as fast as they can. */
+function whyTooFast(
+  throttle: Throttle,
+  { keyData, isNode }: Poster,
+  message: MessageCreate,
+  endpoint: Endpoint | null,
+): ErrorCode | null {
+  if (isNode || endpoint?.owners.includes(keyData)) return null;
+  if (!throttle.allowsKey(keyData)) return 'key-too-fast';
+  return throttle.allowsEndpoint(message.endpoint_id) ? null : 'endpoint-too-fast';
 }
 
 function taken({ message, hash }: Posting): Outcome {

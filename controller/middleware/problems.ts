@@ -9,8 +9,15 @@ import type { Log } from '../../src/log.ts';
 
 /** Refusals that are logged in one second; a hostile peer shall not fill the disk with them. */
 const LINES_PER_SECOND = 10;
-/** A full endpoint drains in seconds, a full storage in minutes. */
-const RETRY_AFTER_S = { 'endpoint-full': 2, 'storage-pressure': 30, default: 5 } as const;
+/** A full endpoint drains in seconds, a full storage in minutes; an empty bucket of limits.ts fills at once. */
+const RETRY_AFTER_S = {
+  'endpoint-full': 2,
+  'storage-pressure': 30,
+  'address-too-fast': 1,
+  'key-too-fast': 1,
+  'endpoint-too-fast': 1,
+  default: 5,
+} as const;
 
 /** Answers for everything that goes wrong further in. */
 export function problems(log: Log, now: () => number): Middleware {

@@ -28,7 +28,12 @@ export async function signedRequest(
   if (info.resource !== resource || info.operation !== operation) {
     throw new PanoramixError('request-malformed', 'info names another operation');
   }
-  const isNew = operation === 'create' && !context.nodes.has(verified.request.signer);
+  const isNode = context.nodes.has(verified.request.signer);
+  // Messages are counted one by one, where it is known whose endpoint they are for (posting.ts).
+  if (!isNode && resource !== 'message' && !context.throttle.allowsKey(verified.request.signer)) {
+    throw new PanoramixError('key-too-fast', 'requests of one key');
+  }
+  const isNew = operation === 'create' && !isNode;
   if (isNew && !(await context.strangers.isLeft())) {
     throw new PanoramixError('storage-pressure', 'strangers have used up their share');
   }

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import type { ExecutionContext, TestFn } from 'ava';
 import { createController, type ControllerOptions } from '../../controller/app.ts';
 import type { ControllerStore } from '../../controller/context.ts';
+import type { Limits } from '../../controller/limits.ts';
 import { contributionText } from '../../src/api/contribution.ts';
 import { CONTINUOUS, type EndpointCreate, type EndpointData } from '../../src/api/endpoint.ts';
 import { type RequestBody, signRequest } from '../../src/api/signed.ts';
@@ -37,6 +38,10 @@ export function sharedStore(test: TestFn): () => Store {
     return store;
   };
 }
+
+const ALWAYS = { perSecond: 1e9, atOnce: 1e9 };
+/** Tests ask faster than any peer; limits.test.ts sets real limits. */
+const UNLIMITED: Limits = { address: ALWAYS, key: ALWAYS, endpoint: ALWAYS, trustedProxies: [] };
 
 let controllers = 0;
 
@@ -126,6 +131,7 @@ export async function privateController(
     log: { debug: note, info: note, warn: note, error: note },
     now: bed.now,
     nodes: bed.nodes,
+    limits: UNLIMITED,
     ...options,
     store: own,
   });
