@@ -5,7 +5,12 @@
  */
 import { canonicalText } from '../api/canonical.ts';
 import { decodeBatchParams, type BatchLink } from '../api/batch-params.ts';
-import { BATCH_GATEWAY, type EndpointData, type EndpointFields } from '../api/endpoint.ts';
+import {
+  BATCH_GATEWAY,
+  type EndpointData,
+  type EndpointFields,
+  type EndpointStatus,
+} from '../api/endpoint.ts';
 import { fromBase64url, fromHex, toBase64url, toHex } from '../bytes.ts';
 import { createIdentity, type Identity } from '../crypto/keys.ts';
 import type { Primitives } from '../crypto/primitives.ts';
@@ -111,6 +116,11 @@ export class BatchClient {
       terms: fields,
       links: params.links,
     };
+  }
+
+  /** Where the present cycle stands; messages are taken while it is OPEN. */
+  async statusOf(mixnet: BatchMixnet): Promise<EndpointStatus> {
+    return (await this.#careful.endpoint(mixnet.terms.endpoint_id)).status;
   }
 
   /** The longest message that a packet of this mixnet carries, bytes. */
