@@ -3,6 +3,7 @@
  * part in negotiations, builds packets. Nothing here needs Node; it runs in a browser.
  */
 export { agree, type Agreed, type Agreement, type Draft, type Party } from './agree.ts';
+export { CarefulClient, readMixnetUrl, type MixnetUrl } from './careful.ts';
 export {
   ControllerClient,
   type ControllerClientOptions,
@@ -11,6 +12,8 @@ export {
 } from './controller.ts';
 export { createToken, proveInvitation, readInvitation, writeInvitation } from './invitation.ts';
 export { nextNegotiation, readMeeting, type Meeting, type Statement } from './meeting.ts';
+export { verifyBox, verifyEndpoint, type VerifiedEndpoint } from './verify-endpoint.ts';
+export { verifyPeer, type LieReason, type Told, type VerifiedPeer } from './verify.ts';
 export { createIdentity, identityFromSecret, type Identity } from '../crypto/keys.ts';
 export { portable } from '../crypto/portable.ts';
 export type { Primitives } from '../crypto/primitives.ts';

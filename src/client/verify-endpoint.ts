@@ -149,9 +149,13 @@ function after(now: Cycle, change: EndpointUpdate, fields: EndpointFields): Cycl
   const { status } = change;
   if (status === 'OPEN' || status === 'FULL') return { status, taken: null, given: null };
   if (fields.endpoint_type !== CONTINUOUS) {
-    const count = change.message_hashes?.length;
-    hold(count !== undefined && count <= fields.size_max, 'size-mismatch');
-    hold(status === 'PROCESSED' || count >= fields.size_min, 'size-mismatch');
+    const [least, most] =
+      status === 'CLOSED'
+        ? [fields.size_min, fields.size_max]
+        : // Mixing may drop messages, and makes none.
+          [0, now.taken?.message_hashes?.length ?? 0];
+    const count = change.message_hashes?.length ?? -1;
+    hold(least <= count && count <= most, 'size-mismatch');
   }
   return status === 'CLOSED'
     ? { status, taken: change, given: null }

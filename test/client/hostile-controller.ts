@@ -3,6 +3,10 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { ExecutionContext } from 'ava';
+import { CarefulClient, readMixnetUrl } from '../../src/client/careful.ts';
+import { ControllerClient } from '../../src/client/controller.ts';
+import { createIdentity, type Identity } from '../../src/crypto/keys.ts';
+import { native } from '../../src/crypto/native.ts';
 
 /** Serves JSON on a free port of the loopback until the test ends. */
 export async function serveAnswers(
@@ -45,6 +49,26 @@ export async function lieAbout(
     response.writeHead(status, { 'content-type': 'application/json' });
     response.end(text);
   });
+}
+
+/** A client that knows a mix-net URL and nothing else, with a liar between it and the honest controller. */
+export async function carefulBehind(
+  t: ExecutionContext,
+  honestUrl: string,
+  mixnetId: string,
+  alter: Alter,
+  identity: Identity = createIdentity(native),
+): Promise<CarefulClient> {
+  const url = readMixnetUrl(`${honestUrl}panoramix/peers/${mixnetId}/`);
+  if (url === null) throw new Error('no mix-net URL');
+  const address = await lieAbout(t, honestUrl, alter);
+  const client = new ControllerClient({
+    url: url.controllerUrl,
+    address,
+    identity,
+    primitives: native,
+  });
+  return new CarefulClient(client, native, url.mixnetId);
 }
 
 async function serve(

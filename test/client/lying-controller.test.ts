@@ -2,12 +2,11 @@
  * A controller that lies: it alters what an honest one answers, as consistently as it can without the owners'
  * keys. A client that holds only the mix-net URL notices each lie and can name it.
  */
-import test, { type ExecutionContext } from 'ava';
+import test from 'ava';
 import { canonicalText } from '../../src/api/canonical.ts';
 import type { ConsensusRecord } from '../../src/api/negotiation.ts';
 import { combinedPeer, type PeerData } from '../../src/api/peer.ts';
-import { CarefulClient, readMixnetUrl } from '../../src/client/careful.ts';
-import { ControllerClient } from '../../src/client/controller.ts';
+import { readMixnetUrl } from '../../src/client/careful.ts';
 import type { LieReason } from '../../src/client/verify.ts';
 import { native } from '../../src/crypto/native.ts';
 import {
@@ -24,7 +23,7 @@ import {
   mallory,
   recordOf,
 } from './honest-mixnet.ts';
-import { type Alter, lieAbout } from './hostile-controller.ts';
+import { type Alter, carefulBehind } from './hostile-controller.ts';
 
 const store = sharedStore(test);
 
@@ -50,24 +49,6 @@ async function honest(bed: PrivateController): Promise<Honest> {
   );
   if (!founding || !first || !second) throw new Error('no log');
   return { mixnet, peer, other, records: [founding, first, second] };
-}
-
-/** A client that knows the mix-net URL and nothing else, on the other side of a liar. */
-async function carefulBehind(
-  t: ExecutionContext,
-  bed: PrivateController,
-  mixnetId: string,
-  alter: Alter,
-): Promise<CarefulClient> {
-  const url = readMixnetUrl(`${bed.url}panoramix/peers/${mixnetId}/`);
-  t.is(url?.mixnetId, mixnetId);
-  const client = new ControllerClient({
-    url: url?.controllerUrl ?? '',
-    address: await lieAbout(t, bed.url, alter),
-    identity: mallory,
-    primitives: native,
-  });
-  return new CarefulClient(client, native, mixnetId);
 }
 
 type Lie = (truth: Honest) => Alter | Promise<Alter>;
@@ -329,12 +310,12 @@ function changeAfter(truth: Honest, record: ConsensusRecord) {
 test('what an honest controller tells is believed, from the mix-net URL alone', async (t) => {
   const bed = await privateController(t, store());
   const truth = await honest(bed);
-  const client = await carefulBehind(t, bed, truth.mixnet.mixnetId, (answer) => answer);
+  const client = await carefulBehind(t, bed.url, truth.mixnet.mixnetId, (answer) => answer);
   const peer = await client.peer();
   t.is(peer.name, 'ours');
   t.deepEqual(peer.owners, truth.mixnet.parties.map((party) => party.identity.peerId).toSorted());
   const alone = truth.mixnet.parties[0].identity.peerId;
-  const single = await carefulBehind(t, bed, alone, (answer) => answer);
+  const single = await carefulBehind(t, bed.url, alone, (answer) => answer);
   t.deepEqual((await single.peer()).owners, [alone]);
 });
 
@@ -342,7 +323,7 @@ for (const [what, lie, reason] of lies) {
   test(`a controller that shows ${what} is caught: ${reason}`, async (t) => {
     const bed = await privateController(t, store());
     const truth = await honest(bed);
-    const client = await carefulBehind(t, bed, truth.mixnet.mixnetId, await lie(truth));
+    const client = await carefulBehind(t, bed.url, truth.mixnet.mixnetId, await lie(truth));
     await t.throwsAsync(client.peer(), {
       code: 'controller-lies',
       message: new RegExp(`: ${reason}$`),
