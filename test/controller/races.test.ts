@@ -137,8 +137,8 @@ test('a message against a closing: what was answered 201 is in a box, and what w
     t.is(closed, null);
     t.deepEqual(await hashesIn(batch, 'ACCEPTED'), [named]);
     const left = await hashesIn(batch, 'INBOX');
-    const kept = (posted === null ? [warm, message] : [warm]).map((one) =>
-      messageHash(native, one),
+    const kept = (posted === null ? [warm, message] : [warm]).map((stored) =>
+      messageHash(native, stored),
     );
     t.deepEqual(left, kept, `round ${round}`);
     t.true(posted === null || posted === 'endpoint-closed');
