@@ -1,6 +1,7 @@
 /**
  * `panoramix status`: how long each queue is and since when its oldest job is due, how full the storage
- * is, and how long the directory holds. It only looks: it never starts a store.
+ * is, how long the directory holds, and what comes back of the node's own packets, by node and link.
+ * It only looks: it never starts a store.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,9 +10,11 @@ import { readConfig, type Config } from '../config.ts';
 import { native } from '../crypto/native.ts';
 import { asPanoramixError } from '../errors.ts';
 import { silentLog } from '../log.ts';
+import { RETURNED_SHARE, type LoopCount } from '../mixnet/loops.ts';
 import { readNodes, timeReason } from '../mixnet/verify-nodes.ts';
 import { MixnetStateFile } from '../mixer/mixnet-state.ts';
 import { connectStore } from '../redis/embedded.ts';
+import { readLoopReport, type StoredLoops } from '../redis/loop-report.ts';
 import { allQueueStats, type QueueStats } from '../redis/queue-stats.ts';
 import { fullnessOf, pressureOf, readFullness, type Pressure } from '../redis/pressure.ts';
 import { formatDuration, Terminal } from '../terminal.ts';
@@ -25,6 +28,8 @@ export interface Status {
     | { readonly state: 'down'; readonly reason: string };
   readonly queues: Readonly<Record<string, QueueStats>>;
   readonly directory: DirectoryStatus | null;
+  /** Null where no node runs here, or it runs for less than 10 s. */
+  readonly loops: LoopStatus | null;
   /** Whether nothing needs an operator. */
   readonly ok: boolean;
 }
@@ -37,6 +42,26 @@ export interface DirectoryStatus {
   readonly number: number | null;
   readonly nodes: number;
   readonly valid_until: number | null;
+}
+
+/** What came back of the last packets of its own that were due. */
+export interface LoopStatus {
+  /** Too few: packets of others are held longer. */
+  readonly alarm: boolean;
+  readonly due: number;
+  readonly returned: number;
+  /** Trips through each node, by peer id. */
+  readonly nodes: Readonly<Record<string, TripStatus>>;
+  /** The same by `PEER>PEER`, in the direction of the packets. */
+  readonly links: Readonly<Record<string, TripStatus>>;
+}
+
+/** Trips through one node or link. */
+export interface TripStatus {
+  readonly due: number;
+  readonly returned: number;
+  /** Median of whole round trips; null where none came back. */
+  readonly round_trip_ms: number | null;
 }
 
 /** The verb, for main.ts. */
@@ -71,15 +96,18 @@ export async function readStatus(config: Config, nowMs = Date.now()): Promise<St
       const pressure = pressureOf(fullness);
       const queues = Object.fromEntries(await allQueueStats(store, nowMs));
       const storage = { state: 'up', pressure, full: fullnessOf(fullness) } as const;
+      const loops = loopStatus(await readLoopReport(store));
       const directoryOk = directory === null || directory.state === 'valid';
       const failed = Object.values(queues).some((queue) => queue.failed > 0);
-      return { ...about, storage, queues, ok: pressure === 'open' && directoryOk && !failed };
+      const ok = pressure === 'open' && directoryOk && !failed && loops?.alarm !== true;
+      return { ...about, storage, queues, loops, ok };
     } finally {
       await store.close();
     }
   } catch (thrown) {
     const { code } = asPanoramixError(thrown);
-    return { ...about, storage: { state: 'down', reason: code }, queues: {}, ok: false };
+    const storage = { state: 'down', reason: code } as const;
+    return { ...about, storage, queues: {}, loops: null, ok: false };
   }
 }
 
@@ -108,6 +136,19 @@ function directoryStatus(config: Config, nowMs: number): DirectoryStatus {
   };
 }
 
+function loopStatus(stored: StoredLoops | null): LoopStatus | null {
+  if (stored === null) return null;
+  const { verdict, report } = stored;
+  const trips = (all: Readonly<Record<string, LoopCount>>): Record<string, TripStatus> =>
+    Object.fromEntries(
+      Object.entries(all).map(([name, { due, returned, roundTripMs }]) => {
+        return [name, { due, returned, round_trip_ms: roundTripMs }];
+      }),
+    );
+  const { isAlarmed: alarm, due, returned } = verdict;
+  return { alarm, due, returned, nodes: trips(report.nodes), links: trips(report.links) };
+}
+
 function print(status: Status, terminal: Terminal): void {
   const { storage, directory } = status;
   const mark = status.ok ? terminal.paint('green', 'well') : terminal.paint('red', 'not well');
@@ -123,6 +164,7 @@ function print(status: Status, terminal: Terminal): void {
       `directory  ${directory.state}${until ? `, number ${directory.number}, ${directory.nodes} nodes, until ${until}` : ''}`,
     );
   }
+  if (status.loops) printLoops(status.loops, terminal);
   const rows = Object.entries(status.queues);
   if (rows.length === 0) return;
   const width = Math.max(...rows.map(([name]) => name.length), 'queue'.length);
@@ -134,4 +176,21 @@ function print(status: Status, terminal: Terminal): void {
     const oldest = queue.oldestAgeMs === null ? '-' : formatDuration(queue.oldestAgeMs);
     terminal.line(`${name.padEnd(width)}  ${cells.join('  ')}  ${oldest}`);
   }
+}
+
+/** Every node, and of the many links those that lose more than an honest mixnet does. */
+function printLoops({ alarm, due, returned, nodes, links }: LoopStatus, terminal: Terminal): void {
+  const text = `loops      ${returned} of ${due} came back`;
+  terminal.line(alarm ? terminal.paint('red', `${text}: others are held longer`) : text);
+  const bad = Object.entries(links).filter(([, trips]) => isLossy(trips));
+  for (const [name, trips] of [...Object.entries(nodes), ...bad]) {
+    const short = name.split('>').map((peer) => peer.slice(0, 16));
+    const trip = trips.round_trip_ms === null ? '-' : formatDuration(trips.round_trip_ms);
+    const line = `  through ${short.join(' > ')}  ${trips.returned} of ${trips.due}, ${trip}`;
+    terminal.line(isLossy(trips) ? terminal.paint('yellow', line) : line);
+  }
+}
+
+function isLossy({ due, returned }: TripStatus): boolean {
+  return returned < RETURNED_SHARE * due;
 }

@@ -1,0 +1,78 @@
+import { execFile } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { stringify } from 'yaml';
+import { readStatus, type Status } from '../../src/cli/status.ts';
+import { readConfig } from '../../src/config.ts';
+import { writeLoopReport, type StoredLoops } from '../../src/redis/loop-report.ts';
+import { temporaryDataDir, temporaryStore } from '../redis/private-redis.ts';
+
+const [one, two] = ['1'.repeat(64), '2'.repeat(64)];
+const LOOPS: StoredLoops = {
+  verdict: { isAlarmed: false, returned: 19, due: 20 },
+  report: {
+    nodes: {
+      [one]: { due: 20, returned: 19, roundTripMs: 7_234 },
+      [two]: { due: 10, returned: 3, roundTripMs: null },
+    },
+    links: {
+      [`${one}>${two}`]: { due: 10, returned: 3, roundTripMs: 900 },
+      [`${two}>${one}`]: { due: 10, returned: 10, roundTripMs: 900 },
+    },
+  },
+};
+
+/** A program's configuration file beside a store that runs. */
+async function create(t: ExecutionContext) {
+  const dataDir = await temporaryDataDir(t);
+  const store = await temporaryStore(t, { dataDir });
+  const file = join(dataDir, 'node.yaml');
+  writeFileSync(file, stringify({ name: 'mix-1', data_dir: dataDir }), { mode: 0o600 });
+  return { store, file };
+}
+
+async function show(file: string, ...flags: string[]): Promise<{ code: number; text: string }> {
+  const main = join(import.meta.dirname, '../../src/cli/main.ts');
+  return await new Promise((resolve) => {
+    const args = [main, 'status', '--config', file, ...flags];
+    const env = { ...process.env, REDIS_URL: undefined, FORCE_COLOR: undefined };
+    execFile(process.execPath, args, { env, timeout: 30_000 }, (error, stdout) =>
+      resolve({ code: error ? Number(error.code) : 0, text: stdout }),
+    );
+  });
+}
+
+test('status shows what comes back through each node, and the links that lose', async (t) => {
+  const { store, file } = await create(t);
+  t.is((await readStatus(readConfig(file))).loops, null);
+  await writeLoopReport(store, LOOPS);
+  const { code, text } = await show(file);
+  t.is(code, 0, text);
+  t.regex(text, /loops {6}19 of 20 came back\n/);
+  t.regex(text, new RegExp(`through ${one.slice(0, 16)} {2}19 of 20, 7.2 s`));
+  t.regex(text, new RegExp(`through ${two.slice(0, 16)} {2}3 of 10, -`));
+  t.regex(text, new RegExp(`${one.slice(0, 16)} > ${two.slice(0, 16)} {2}3 of 10`));
+  t.notRegex(text, new RegExp(`${two.slice(0, 16)} > ${one.slice(0, 16)}`));
+});
+
+test('status --json has every node and link', async (t) => {
+  const { store, file } = await create(t);
+  await writeLoopReport(store, LOOPS);
+  const { loops } = JSON.parse((await show(file, '--json')).text) as Status;
+  t.like(loops, { alarm: false, due: 20, returned: 19 });
+  t.deepEqual(loops?.nodes[one], { due: 20, returned: 19, round_trip_ms: 7_200 });
+  t.deepEqual(Object.keys(loops?.links ?? {}).length, 2);
+});
+
+test('an alarm is not well, and status says what follows from it', async (t) => {
+  const { store, file } = await create(t);
+  await writeLoopReport(store, {
+    ...LOOPS,
+    verdict: { isAlarmed: true, returned: 0, due: 4 },
+  });
+  const { code, text } = await show(file);
+  t.is(code, 1);
+  t.regex(text, /not well/);
+  t.regex(text, /0 of 4 came back: others are held longer/);
+});
