@@ -8,7 +8,7 @@ import { toHex } from '../../src/bytes.ts';
 import { ControllerClient } from '../../src/client/controller.ts';
 import { createIdentity, nodeAddress, type Identity } from '../../src/crypto/keys.ts';
 import { native } from '../../src/crypto/native.ts';
-import { silentLog } from '../../src/log.ts';
+import type { Log } from '../../src/log.ts';
 import type { ArrivedMail, DeliveryResult, MixedMail } from '../../src/mail/envelope.ts';
 import type { DirectorySource } from '../../src/mixer/directory-source.ts';
 import { ensureEndpoint, type OwnEndpoint } from '../../src/mixer/endpoint.ts';
@@ -28,6 +28,8 @@ export interface SmallNode {
   readonly entry: DirectoryNode;
   /** Mails that it has handed to its mail server. */
   readonly arrived: ArrivedMail[];
+  /** Every line that its mixer has logged, of all levels. */
+  readonly said: object[];
   /** What its mail server answers; by default it takes all. */
   answer: (mail: ArrivedMail) => DeliveryResult;
   mixer: MixNode;
@@ -45,12 +47,17 @@ export interface SmallMixnet {
   mail(from: SmallNode, to: SmallNode, data: Uint8Array, over?: Partial<MixedMail>): MixedMail;
 }
 
-const TRAFFIC = { delayMeanMs: 100, ticksPerSecond: 40, loopsPerSecond: 0.5, expiryMs: 3_600_000 };
+const TRAFFIC = { delayMeanMs: 100, ticksPerSecond: 20, loopsPerSecond: 0.5, expiryMs: 3_600_000 };
 
 /** Starts mixes and gateways; they stop with the test. */
 export async function smallMixnet(
   t: ExecutionContext,
-  sizes: { readonly mixes: number; readonly gateways: number; readonly bodyLen?: number },
+  sizes: {
+    readonly mixes: number;
+    readonly gateways: number;
+    readonly bodyLen?: number;
+    readonly traffic?: Partial<Directory['traffic']>;
+  },
 ): Promise<SmallMixnet> {
   const params = { group: 'X25519', headerLen: 320, bodyLen: sizes.bodyLen ?? 4096 } as const;
   const nodes: SmallNode[] = [];
@@ -66,7 +73,7 @@ export async function smallMixnet(
     gateways: nodes.slice(sizes.mixes),
     directory: {
       ...madeDirectory(entries, { params }),
-      traffic: { ...TRAFFIC, mixesPerRoute: Math.min(3, sizes.mixes) },
+      traffic: { ...TRAFFIC, mixesPerRoute: Math.min(3, sizes.mixes), ...sizes.traffic },
       validUntilMs: Date.now() + 3_600_000,
     },
     isExpired: false,
@@ -122,7 +129,7 @@ async function createNode(
       },
     ],
   };
-  const node = { identity, store, controller, endpoint, entry, arrived: [] };
+  const node = { identity, store, controller, endpoint, entry, arrived: [], said: [] };
   return Object.assign(node, {
     answer: (mail: ArrivedMail) => ({
       accepted: mail.recipients.map(({ address }) => address),
@@ -152,7 +159,7 @@ function createMixer(node: SmallNode, mixnet: SmallMixnet): MixNode {
     identity,
     primitives: native,
     store,
-    log: silentLog,
+    log: logTo(node.said),
     directory: source,
     endpoints: [endpoint],
     storageKey: endpoint.storageKey,
@@ -165,6 +172,11 @@ function createMixer(node: SmallNode, mixnet: SmallMixnet): MixNode {
     return await Promise.resolve(node.answer(mail));
   };
   return new MixNode({ ...options, gateway: { deliver, exitDelayMeanMs: 100 } });
+}
+
+function logTo(said: object[]): Log {
+  const say = (fields: object, text: string): void => void said.push({ ...fields, text });
+  return { debug: say, info: say, warn: say, error: say };
 }
 
 function mailBetween(
