@@ -25,6 +25,7 @@ import { browsers } from './middleware/browsers.ts';
 import { pressure } from './middleware/pressure.ts';
 import { problems } from './middleware/problems.ts';
 import { negotiationRoutes } from './negotiations/routes.ts';
+import { openApiRoutes } from './openapi.ts';
 import { nodesRedirect, peerRoutes } from './peers/routes.ts';
 import { StrangersRoom } from './strangers.ts';
 
@@ -142,7 +143,12 @@ function createApp(context: ControllerContext, limits: Limits, closing: AbortSig
   ]) {
     resources.use(routes.routes());
   }
-  for (const router of [resources, nodesRedirect(context), healthRoutes(context)]) {
+  for (const router of [
+    resources,
+    nodesRedirect(context),
+    openApiRoutes(),
+    healthRoutes(context),
+  ]) {
     app.use(router.routes());
     app.use(
       router.allowedMethods({

@@ -34,7 +34,7 @@ export type ByConsensus = z.output<typeof byConsensus>;
 
 // Strict on purpose: a contribution's text has the same outer shape, and its `meta` has other keys.
 // So a peer that signs somebody's proposal can never have signed a request.
-const requestMeta = z.strictObject({
+export const requestMeta = z.strictObject({
   key_data: hex64,
   time: timestamp,
   nonce: z.string().regex(/^[A-Za-z0-9_-]{8,64}$/),
