@@ -171,7 +171,12 @@ class OpenStore implements Store {
       maxMemoryBytes,
       log: this.log,
     });
-    this.#stopRewriting = startRewriting({ redis: this.redis, dir: paths.dir, log: this.log });
+    this.#stopRewriting = startRewriting({
+      redis: this.redis,
+      prefix: this.prefix,
+      dir: paths.dir,
+      log: this.log,
+    });
   }
 
   connection(kind: 'producer' | 'worker'): Redis {
@@ -205,7 +210,7 @@ class OpenStore implements Store {
     this.#worker?.disconnect();
     this.redis.disconnect();
     if (this.#paths !== null && !this.#isVisitor)
-      await endServerIfLast(this.#paths, this.#name, this.log);
+      await endServerIfLast(this.#paths, this.prefix, this.#name, this.log);
   }
 
   async #sample(): Promise<void> {

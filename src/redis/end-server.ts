@@ -22,10 +22,12 @@ const REWRITE_MS_MAX = 5_000;
 /**
  * Ends the server where no other program uses it; one that comes at this very moment sees its server
  * leave and starts it again.
+ * @param prefix of our keys
  * @param ownName of this program's connections
  */
 export async function endServerIfLast(
   paths: PrivatePaths,
+  prefix: string,
   ownName: string,
   log: Log,
 ): Promise<void> {
@@ -36,7 +38,7 @@ export async function endServerIfLast(
   try {
     await probe.connect();
     if (await isUsed(probe, ownName)) return;
-    await rewriteNow(probe, REWRITE_MS_MAX);
+    await rewriteNow(probe, prefix, REWRITE_MS_MAX);
     if (await isUsed(probe, ownName)) return;
     await probe.shutdown('NOSAVE').catch(() => undefined);
     // It removes its socket itself; the folder goes where nobody has started another server by now.

@@ -10,6 +10,7 @@ import type { Redis } from 'ioredis';
 
 import type { Log } from '../log.ts';
 import { parseInfo } from './durability.ts';
+import { trimEvents } from './events.ts';
 
 const CHECK_MS = 5_000;
 /** The longest that a trace stays in the file of a store that is small, as most are. */
@@ -42,6 +43,8 @@ export function shouldRewrite(state: AppendOnlyState): boolean {
 /** What `startRewriting` works with. */
 export interface Rewriting {
   readonly redis: Redis;
+  /** Of our keys. */
+  readonly prefix: string;
   /** The server's own directory. */
   readonly dir: string;
   readonly log: Log;
@@ -57,7 +60,7 @@ export interface Rewriting {
  * @returns a function that stops it
  */
 export function startRewriting(rewriting: Rewriting): () => void {
-  const { redis, dir, log, now = () => performance.now() } = rewriting;
+  const { redis, prefix, dir, log, now = () => performance.now() } = rewriting;
   let lastMs = -Infinity;
   let lastBaseBytes = -1;
   let isFailing = false;
@@ -79,6 +82,7 @@ export function startRewriting(rewriting: Rewriting): () => void {
     };
     if (isBusy || !shouldRewrite(state)) return;
     lastMs = now();
+    await trimEvents(redis, prefix);
     await redis.bgrewriteaof();
   };
   // While Redis is away there is nothing to do, and what does not work now is tried again.
@@ -93,10 +97,11 @@ export function startRewriting(rewriting: Rewriting): () => void {
  * Rewrites now, for a server that is to end: the disk of a node that is off tells what it had stored, not
  * what has passed. Gives up after the time; the file is as good then, only longer.
  */
-export async function rewriteNow(redis: Redis, waitMsMax: number): Promise<void> {
+export async function rewriteNow(redis: Redis, prefix: string, waitMsMax: number): Promise<void> {
   const before = await readState(redis);
   if (before.currentBytes === before.baseBytes) return;
   const deadline = performance.now() + waitMsMax;
+  await trimEvents(redis, prefix);
   // A rewrite that is under way began too early: it does not count.
   for (let asked = false; performance.now() < deadline; await sleep(POLL_MS)) {
     const { isBusy } = await readState(redis);

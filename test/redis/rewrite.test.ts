@@ -63,6 +63,7 @@ test('what was removed leaves the disk with the next rewrite, and nothing else d
   // Its clock runs fast; what is rewritten, and when, is the product's.
   const stop = startRewriting({
     redis: store.redis,
+    prefix: store.prefix,
     dir: join(dataDir, 'redis'),
     log: silentLog,
     checkMs: 50,
