@@ -139,14 +139,16 @@ function directoryStatus(config: Config, nowMs: number): DirectoryStatus {
 function loopStatus(stored: StoredLoops | null): LoopStatus | null {
   if (stored === null) return null;
   const { verdict, report } = stored;
-  const trips = (all: Readonly<Record<string, LoopCount>>): Record<string, TripStatus> =>
-    Object.fromEntries(
-      Object.entries(all).map(([name, { due, returned, roundTripMs }]) => {
-        return [name, { due, returned, round_trip_ms: roundTripMs }];
-      }),
-    );
   const { isAlarmed: alarm, due, returned } = verdict;
   return { alarm, due, returned, nodes: trips(report.nodes), links: trips(report.links) };
+}
+
+function trips(all: Readonly<Record<string, LoopCount>>): Record<string, TripStatus> {
+  return Object.fromEntries(
+    Object.entries(all).map(([name, { due, returned, roundTripMs }]) => {
+      return [name, { due, returned, round_trip_ms: roundTripMs }];
+    }),
+  );
 }
 
 function print(status: Status, terminal: Terminal): void {
@@ -182,12 +184,12 @@ function print(status: Status, terminal: Terminal): void {
 function printLoops({ alarm, due, returned, nodes, links }: LoopStatus, terminal: Terminal): void {
   const text = `loops      ${returned} of ${due} came back`;
   terminal.line(alarm ? terminal.paint('red', `${text}: others are held longer`) : text);
-  const bad = Object.entries(links).filter(([, trips]) => isLossy(trips));
-  for (const [name, trips] of [...Object.entries(nodes), ...bad]) {
+  const bad = Object.entries(links).filter(([, count]) => isLossy(count));
+  for (const [name, count] of [...Object.entries(nodes), ...bad]) {
     const short = name.split('>').map((peer) => peer.slice(0, 16));
-    const trip = trips.round_trip_ms === null ? '-' : formatDuration(trips.round_trip_ms);
-    const line = `  through ${short.join(' > ')}  ${trips.returned} of ${trips.due}, ${trip}`;
-    terminal.line(isLossy(trips) ? terminal.paint('yellow', line) : line);
+    const trip = count.round_trip_ms === null ? '-' : formatDuration(count.round_trip_ms);
+    const line = `  through ${short.join(' > ')}  ${count.returned} of ${count.due}, ${trip}`;
+    terminal.line(isLossy(count) ? terminal.paint('yellow', line) : line);
   }
 }
 
