@@ -4,61 +4,37 @@
  * inbox and records survive a stopped node, its memory does not.
  */
 import { equalBytes, toHex } from '../../src/bytes.ts';
-import { createIdentity, createMixKey, nodeAddress } from '../../src/crypto/keys.ts';
-import type { Identity } from '../../src/crypto/keys.ts';
 import { native } from '../../src/crypto/native.ts';
 import type { Primitives, Random } from '../../src/crypto/primitives.ts';
+import { buildAck, readAck } from '../../src/mixnet/ack.ts';
+import { afterSend, decideSend, NEVER_SENT } from '../../src/mixnet/arq.ts';
 import { assembleMail } from '../../src/mixnet/assemble.ts';
 import { drawDelayMs, dueAfterStop } from '../../src/mixnet/delay.ts';
-import type { Directory, DirectoryNode, Traffic } from '../../src/mixnet/directory.ts';
+import type { Directory, Traffic } from '../../src/mixnet/directory.ts';
 import { nodeByAddress } from '../../src/mixnet/directory.ts';
 import { signEnvelope, type Envelope } from '../../src/mixnet/envelope.ts';
 import type { Fragment } from '../../src/mixnet/fragment.ts';
 import { geometryOf, type Geometry } from '../../src/mixnet/geometry.ts';
-import { openBody, openHeader, type MixOutcome, type MixView } from '../../src/mixnet/mix.ts';
+import {
+  openBody,
+  openHeader,
+  type MixOutcome,
+  type MixView,
+  type Reply,
+} from '../../src/mixnet/mix.ts';
 import { fragmentMail, prepareCover, prepareFragment } from '../../src/mixnet/prepare.ts';
-import { ReplaySet } from '../../src/mixnet/replay.ts';
 import { advanceTicks, decideTick, startTicks } from '../../src/mixnet/ticks.ts';
 import { createSphinx, type Sphinx, type SphinxParams } from '../../src/sphinx/index.ts';
-import { madeDirectory, madeNode, NOW_MS } from '../mixnet/made-directory.ts';
+import { madeDirectory, NOW_MS } from '../mixnet/made-directory.ts';
 import { seededRandom } from '../mixnet/seeded-random.ts';
+import { createNode, type NetworkNode, type WaitingFragment } from './in-process-node.ts';
+
+export type { NetworkNode } from './in-process-node.ts';
 
 /** Mean wait of an exit between the last fragment and delivery: short, for cover is built meanwhile. */
 const EXIT_DELAY_MEAN_MS = 1000;
 /** Pause before a packet is posted again to a controller that does not answer. */
 const LINK_RETRY_MS = 1000;
-
-/** A mail that came out of an exit. */
-export interface ArrivedMail {
-  readonly envelope: Envelope;
-  readonly data: Uint8Array;
-  readonly atMs: number;
-}
-
-/** One node: what is on its disk, whether it runs, and what it has counted. */
-export interface NetworkNode {
-  readonly identity: Identity;
-  readonly mixSecret: Uint8Array;
-  readonly entry: DirectoryNode;
-  readonly replays: ReplaySet;
-  /** Packets that its controller keeps for it. */
-  readonly inbox: Uint8Array[];
-  /** Packets held for their delay. */
-  readonly records: Map<number, { packet: Uint8Array; next: Uint8Array; dueMs: number }>;
-  /** Fragments that wait for a tick, by exit. */
-  readonly outbound: Map<string, Fragment[]>;
-  readonly fragments: Map<string, Map<number, Fragment>>;
-  readonly assembling: Set<string>;
-  readonly delivered: ArrivedMail[];
-  /** How often each outcome came: `forward`, `fragment`, `cover`, `mail`, or a drop's reason. */
-  readonly counts: Map<string, number>;
-  running: boolean;
-  /** Counts the starts: what an earlier start had scheduled is void. */
-  starts: number;
-  controllerAnswers: boolean;
-  /** What a hostile node sends in place of a packet. */
-  tamper: (packet: Uint8Array) => readonly Uint8Array[];
-}
 
 export interface NetworkOptions {
   readonly seed: number;
@@ -90,9 +66,9 @@ export class InProcessNetwork {
     this.sphinx = createSphinx(params, this.primitives);
     this.geometry = geometryOf(this.sphinx);
     const mixes = options.mixes ?? 6;
-    this.mixes = Array.from({ length: mixes }, (_, i) => this.#addNode(i, 'mix'));
+    this.mixes = Array.from({ length: mixes }, (_, i) => createNode(this.primitives, i, 'mix'));
     this.gateways = Array.from({ length: options.gateways ?? 4 }, (_, i) =>
-      this.#addNode(mixes + i, 'gateway'),
+      createNode(this.primitives, mixes + i, 'gateway'),
     );
     const made = madeDirectory(
       this.nodes.map(({ entry }) => entry),
@@ -128,10 +104,10 @@ export class InProcessNetwork {
       ...over,
     };
     const signed = signEnvelope(this.primitives, from.identity, envelope);
-    const waiting = from.outbound.get(envelope.exit) ?? [];
+    const fragments = fragmentMail(envelope, signed, data, this.geometry);
     from.outbound.set(envelope.exit, [
-      ...waiting,
-      ...fragmentMail(envelope, signed, data, this.geometry),
+      ...(from.outbound.get(envelope.exit) ?? []),
+      ...fragments.map((fragment) => ({ fragment, sends: NEVER_SENT })),
     ]);
     return envelope;
   }
@@ -183,39 +159,6 @@ export class InProcessNetwork {
     return true;
   }
 
-  #addNode(number: number, role: 'mix' | 'gateway'): NetworkNode {
-    const identity = createIdentity(this.primitives);
-    const mixKey = createMixKey(this.primitives, this.primitives.group('X25519'));
-    const address = nodeAddress(this.primitives, identity.peerId, mixKey.publicKey);
-    const made = madeNode(number);
-    const endpoint = { ...(made.endpoints[0] as DirectoryNode['endpoints'][number]), address };
-    const entry: DirectoryNode = {
-      ...made,
-      peerId: identity.peerId,
-      owner: identity.peerId,
-      roles: [role],
-      domains: role === 'gateway' ? [`provider${number}.example`] : [],
-      endpoints: [{ ...endpoint, publicKey: mixKey.publicKey, closesMs: NOW_MS + 30 * 86_400_000 }],
-    };
-    return {
-      identity,
-      mixSecret: mixKey.secret,
-      entry,
-      replays: new ReplaySet(),
-      inbox: [],
-      records: new Map(),
-      outbound: new Map(),
-      fragments: new Map(),
-      assembling: new Set(),
-      delivered: [],
-      counts: new Map(),
-      running: true,
-      starts: 0,
-      controllerAnswers: true,
-      tamper: (packet) => [packet],
-    };
-  }
-
   #startClock(gateway: NetworkNode): void {
     const { ticksPerSecond } = this.directory.traffic;
     let clock = startTicks(this.random, this.nowMs, ticksPerSecond);
@@ -228,38 +171,63 @@ export class InProcessNetwork {
   }
 
   #tick(gateway: NetworkNode): void {
-    const waiting = (exit: string): Fragment[] => gateway.outbound.get(exit) ?? [];
-    const choice = decideTick(
-      this.random,
-      this.directory,
-      this.nowMs,
-      (exit) => waiting(exit).length > 0,
-    );
+    const { directory, random, nowMs } = this;
+    const ready = (exit: string): WaitingFragment | undefined =>
+      gateway.outbound.get(exit)?.find(({ fragment, sends }) => {
+        return decideSend(sends, nowMs, fragment.expiryMs).kind === 'send';
+      });
+    const choice = decideTick(random, directory, nowMs, (exit) => ready(exit) !== undefined);
     if (choice === null) return;
-    const query = {
-      directory: this.directory,
-      entry: gateway.identity.peerId,
-      exit: choice.exit,
-      nowMs: this.nowMs,
-    };
-    const fragment = choice.take === 'fragment' ? waiting(choice.exit)[0] : undefined;
-    const prepared = fragment
-      ? prepareFragment(this.sphinx, this.geometry, this.random, query, fragment)
-      : prepareCover(this.sphinx, this.geometry, this.random, query);
+    const { exit } = choice;
+    const query = { directory, entry: gateway.identity.peerId, exit, nowMs };
+    const waiting = choice.take === 'fragment' ? ready(exit) : undefined;
+    const prepared = waiting
+      ? prepareFragment(this.sphinx, this.geometry, random, query, waiting.fragment)
+      : prepareCover(this.sphinx, this.geometry, random, query);
     if (prepared.kind === 'none') return;
-    if (fragment) waiting(choice.exit).shift();
-    const next = prepared.first.endpoint.address;
-    this.#hold(gateway, { packet: prepared.packet, next, dueMs: this.nowMs });
+    const { reply, trip, packet, first } = prepared;
+    const { delayMeanMs } = directory.traffic;
+    if (waiting) {
+      const sent = { nowMs, tripDelayMs: trip.delayMs, delayMeanMs };
+      waiting.sends = afterSend(random, waiting.sends, sent);
+    }
+    const carried = waiting ? { exit, waiting } : null;
+    gateway.sent.set(toHex(reply.id), { keytuple: reply.keytuple, carried });
+    count(gateway, waiting ? 'sent-fragment' : 'sent-cover');
+    this.#hold(gateway, { packet, next: first.endpoint.address, dueMs: nowMs });
   }
 
   #collect(node: NetworkNode): void {
     while (node.running && node.inbox.length > 0) {
       const outcome = this.#open(node, node.inbox.shift() as Uint8Array);
-      const name = outcome.kind === 'drop' ? outcome.reason : outcome.kind;
-      node.counts.set(name, (node.counts.get(name) ?? 0) + 1);
+      count(node, outcome.kind === 'drop' ? outcome.reason : outcome.kind);
       if (outcome.kind === 'forward') this.#hold(node, outcome);
       if (outcome.kind === 'fragment') this.#keep(node, outcome.fragment);
+      if (outcome.kind === 'fragment' || outcome.kind === 'cover') {
+        this.#answer(node, outcome.replyBlock);
+      }
+      if (outcome.kind === 'reply') this.#settle(node, outcome);
     }
+  }
+
+  #answer(node: NetworkNode, replyBlock: Uint8Array): void {
+    const ack = buildAck(this.sphinx, replyBlock, 'kept');
+    if (ack === null) return;
+    const delayMs = drawDelayMs(this.random, this.directory.traffic.delayMeanMs);
+    this.#hold(node, { ...ack, dueMs: this.nowMs + delayMs });
+  }
+
+  #settle(node: NetworkNode, { id, delta }: Reply): void {
+    const sent = node.sent.get(toHex(id));
+    if (sent === undefined || readAck(this.sphinx, sent.keytuple, delta) !== 'kept') {
+      count(node, sent === undefined ? 'reply-unknown' : 'reply-malformed');
+      return;
+    }
+    node.sent.delete(toHex(id));
+    if (sent.carried === null) return;
+    const { exit, waiting } = sent.carried;
+    const left = node.outbound.get(exit)?.filter((one) => one !== waiting) ?? [];
+    node.outbound.set(exit, left);
   }
 
   #open(node: NetworkNode, packet: Uint8Array): MixOutcome {
@@ -323,8 +291,7 @@ export class InProcessNetwork {
       (id) => equalBytes(id, messageId),
       inOrder.map(({ bytes }) => bytes),
     );
-    const name = mail.kind === 'refused' ? mail.reason : mail.kind;
-    node.counts.set(name, (node.counts.get(name) ?? 0) + 1);
+    count(node, mail.kind === 'refused' ? mail.reason : mail.kind);
     if (mail.kind === 'mail') node.delivered.push({ ...mail, atMs: this.nowMs });
   }
 
@@ -351,4 +318,8 @@ export class InProcessNetwork {
     this.#events.splice(first, 1);
     return event;
   }
+}
+
+function count(node: NetworkNode, name: string): void {
+  node.counts.set(name, (node.counts.get(name) ?? 0) + 1);
 }

@@ -251,3 +251,56 @@ test('a mail is delivered only by its exit, from a domain of its gateway, to dom
   t.is(count([to], 'size-mismatch'), 1);
   t.is(count([to], 'hash-mismatch'), 1);
 });
+
+/** Fragments that a gateway still keeps. */
+function kept(gateway: NetworkNode): number {
+  return [...gateway.outbound.values()].reduce((sum, waiting) => sum + waiting.length, 0);
+}
+
+test('in an honest mixnet every fragment is sent once, and each packet is answered once', (t) => {
+  const network = new InProcessNetwork({ seed: 17, traffic: BRISK });
+  const allArrived = sendMails(network, [5000, 12_000]);
+  t.true(network.runUntil(allArrived, 5 * MINUTE_MS));
+  const fragments = count(network.gateways, 'sent-fragment');
+  const settled = (): boolean => network.gateways.every((gateway) => kept(gateway) === 0);
+  t.true(network.runUntil(settled, MINUTE_MS));
+  t.is(count(network.gateways, 'sent-fragment'), fragments, 'none was sent again');
+  t.is(fragments, count(network.gateways, 'fragment'));
+  t.is(count(network.nodes, 'reply-unknown'), 0);
+  t.is(count(network.nodes, 'reply-malformed'), 0);
+  // Some 25 are still under way: 20 a second for 4 delays of 0.3 s.
+  network.run(MINUTE_MS / 2);
+  const ended = count(network.gateways, 'fragment') + count(network.gateways, 'cover');
+  t.true(count(network.gateways, 'reply') > 0.9 * ended);
+});
+
+test('a mix that drops every third packet, acks among them, loses no mail and doubles none', (t) => {
+  const network = new InProcessNetwork({ seed: 18, traffic: BRISK });
+  let passed = 0;
+  const hostile = network.mixes[0] as NetworkNode;
+  hostile.tamper = (packet) => (passed++ % 3 === 0 ? [] : [packet]);
+  const allArrived = sendMails(network, [5000, 5000, 5000, 12_000]);
+  t.true(network.runUntil(allArrived, 10 * MINUTE_MS));
+  const settled = (): boolean => network.gateways.every((gateway) => kept(gateway) === 0);
+  t.true(network.runUntil(settled, 10 * MINUTE_MS));
+  t.is(delivered(network), 4);
+  t.true(count(network.gateways, 'sent-fragment') > 4, 'some were sent again');
+});
+
+test('where every ack is lost the mail arrives once all the same, and is sent until it expires', (t) => {
+  const expiryMs = 2 * MINUTE_MS;
+  const network = new InProcessNetwork({ seed: 19, traffic: { ...BRISK, expiryMs } });
+  const [from, to] = network.gateways as readonly [NetworkNode, NetworkNode];
+  const posted = network.post.bind(network);
+  // Nothing that is posted for the sender reaches it: neither acks to it nor anything else.
+  network.post = (sender, address, packet) =>
+    Buffer.compare(address, at(from).address) === 0 || posted(sender, address, packet);
+  network.accept(from, to, network.random(3000));
+  t.true(network.runUntil(() => to.delivered.length === 1, MINUTE_MS));
+  network.run(expiryMs);
+  const sends = count([from], 'sent-fragment');
+  t.true(sends > 4 && sends <= 2 * 8, `${sends} sends`);
+  network.run(MINUTE_MS);
+  t.is(count([from], 'sent-fragment'), sends, 'after its expiry it is not sent any more');
+  t.is(delivered(network), 1);
+});
