@@ -52,7 +52,7 @@ test('with one seed the wire is the same to the last packet, with mail and witho
 });
 
 test('mail does flow in runs with mail, most of the time', (t) => {
-  const run = simulateRun({ seed: 78, hasMail: true, windows: 10, leak: LEAKS['cover off'] });
+  const run = simulateRun({ seed: 78, hasMail: true, windows: 10, leak: LEAKS['cover off'] ?? {} });
   const [sender] = WATCHED.gateways;
   const own = run.events.filter(({ from }) => from === sender).length;
   // With cover off only fragments leave, at most half a second apart on average: 300 in ten minutes.
