@@ -17,9 +17,10 @@ import { ownDummies, seriesOf, type Cycle } from './cycle.ts';
 export class Inbox {
   readonly #view: BatchView;
   readonly #cycle: Cycle;
-  readonly #messages: InboxMessage[] = [];
+  #messages: readonly InboxMessage[] = [];
   readonly #now: () => number;
   #sinceMs: number | null = null;
+  #isPartial = false;
 
   constructor(view: BatchView, cycle: Cycle, now: () => number) {
     this.#view = view;
@@ -47,11 +48,21 @@ export class Inbox {
     await this.#read();
   }
 
+  /** Somebody names a message that we were not shown: the next look begins at the first again. */
+  readAgain(): void {
+    this.#isPartial = true;
+  }
+
   async #read(): Promise<void> {
     const { client, primitives } = this.#view;
-    const after = this.#messages.at(-1)?.id ?? 0;
+    const known = new Set(this.#messages.map((message) => message.messageHash));
+    const after = this.#isPartial ? 0 : (this.#messages.at(-1)?.id ?? 0);
     const query = { endpointId: this.#cycle.gatewayId, box: 'INBOX', after } as const;
-    this.#messages.push(...(await readBox(client, primitives, query)));
+    const read = await readBox(client, primitives, query);
+    const fresh = read.filter((message) => !known.has(message.messageHash));
+    // What was read once counts, whatever is shown later.
+    this.#messages = [...this.#messages, ...fresh].toSorted((left, right) => left.id - right.id);
+    this.#isPartial = false;
   }
 
   /** The next of our dummies that are not there yet. A killed owner posts the same again. */
@@ -111,6 +122,7 @@ export function closeStep(view: BatchView, inbox: Inbox, cycle: Cycle, info: obj
         }
         missed.add(owner);
       }
+      if (unseen.length > 0) inbox.readAgain();
       return unseen.length === 0 ? dataOf(cycle, composed) : null;
     },
     review: (data, _words, own) => {
@@ -118,7 +130,10 @@ export function closeStep(view: BatchView, inbox: Inbox, cycle: Cycle, info: obj
       const seen = endpointUpdate.safeParse(own);
       if (!change.success || !seen.success || !isClosing(change.data, cycle)) return 'step-differs';
       const named = change.data.message_hashes ?? [];
-      return reviewClosing(named, inbox.messages, seen.data.message_hashes ?? [], sizes);
+      const saidRead = seen.data.message_hashes ?? [];
+      const reason = reviewClosing(named, inbox.messages, saidRead, sizes);
+      if (reason === 'message-unseen') inbox.readAgain();
+      return reason;
     },
   };
 }

@@ -27,11 +27,16 @@ import { closedDummies } from './closing.ts';
 import type { Cycle } from './cycle.ts';
 import { passLink, type Mixed } from './own-link.ts';
 
-/** What one link has signed for this cycle. */
-interface LinkResult extends LinkCount {
-  readonly tookHashes: readonly string[];
-  readonly gaveHashes: readonly string[];
+/** What one link has signed for this cycle so far. */
+interface LinkState {
+  /** Hashes that it took; null before its closing. */
+  readonly took: readonly string[] | null;
+  /** Null before it is published. */
+  readonly gave: readonly string[] | null;
+  readonly count: LinkCount;
 }
+
+const NOT_YET: LinkState = { took: null, gave: null, count: { took: 0, gave: 0, drops: {} } };
 
 /** The work on one closed cycle. */
 export class Publishing {
@@ -89,41 +94,55 @@ export class Publishing {
     const before = links[place - 1] as BatchLink;
     log.info({ event: 'inbox-awaited', from: before.endpointId }, 'Waiting to collect inbox');
     for (;;) {
-      const results = await this.#results(place);
-      const last = results.at(-1);
-      if (results.length === place && last) {
-        this.#check(results);
+      const states = await this.#readLinks(place);
+      this.#checkInputs(states);
+      const gave = states.at(-1)?.gave;
+      if (gave && states.every((state) => state.gave !== null)) {
+        this.#checkCounts(states);
         const recipient = identity.peerId;
         const query = { endpointId: before.endpointId, box: 'OUTBOX', recipient } as const;
-        return await readBox(client, primitives, query, last.gaveHashes);
+        return await readBox(client, primitives, query, gave);
       }
       await this.#pause();
     }
   }
 
-  /** What the first `count` links have signed; fewer while some have not finished. */
-  async #results(count: number): Promise<LinkResult[]> {
-    const results: LinkResult[] = [];
+  /** Where the first `count` links stand in this cycle. */
+  async #readLinks(count: number): Promise<LinkState[]> {
+    const states: LinkState[] = [];
     for (const [index, link] of this.#cycle.links.slice(0, count).entries()) {
       const said = await this.#view.client.getEndpoint(link.endpointId);
-      if (said === null) break;
+      if (said === null) {
+        states.push(NOT_YET);
+        continue;
+      }
       const endpoint = await (this.#careful[index] as CarefulClient).endpoint(link.endpointId);
+      const { accepted: took, published: gave } = endpoint;
       const proof = decodeLinkProof(endpoint.proof ?? undefined);
-      if (endpoint.status !== 'PROCESSED' || proof?.cycle !== this.#cycleId) break;
-      const [tookHashes, gaveHashes] = [endpoint.accepted ?? [], endpoint.published ?? []];
-      const counts = { took: tookHashes.length, gave: gaveHashes.length, drops: proof.drops };
-      results.push({ ...counts, tookHashes, gaveHashes });
+      // A link opens its next cycle when it is given something: what is closed is of this one.
+      if (endpoint.status === 'CLOSED') states.push({ ...NOT_YET, took });
+      else if (proof?.cycle !== this.#cycleId || !took || !gave) states.push(NOT_YET);
+      else {
+        const counted = { took: took.length, gave: gave.length, drops: proof.drops };
+        states.push({ took, gave, count: counted });
+      }
     }
-    return results;
+    return states;
   }
 
-  /** @throws PanoramixError `cycle-refused` where a link took or gave something else */
-  #check(results: readonly LinkResult[]): void {
+  /** @throws PanoramixError `cycle-refused` where a link made more or less of its input than it says */
+  #checkCounts(states: readonly LinkState[]): void {
+    const reason = checkCounts(
+      this.#accepted.length,
+      states.map((state) => state.count),
+    );
+    if (reason !== null) throw cycleRefused(reason, 'between the links of the chain');
+  }
+
+  /** The first link's input everybody knows, that of the one after ours we gave ourselves. */
+  #checkInputs(states: readonly LinkState[]): void {
     const { primitives } = this.#view;
     const { links, place, own } = this.#cycle;
-    const uneven = checkCounts(this.#accepted.length, results);
-    if (uneven !== null) throw cycleRefused(uneven, 'between the links of the chain');
-    // The first link's input everybody knows, the next one's we gave ourselves.
     const gave = this.#mixed && linkOutputs(own.link, this.#mixed.outputs);
     const given = gave?.map((one) => ({
       messageHash: messageHash(primitives, one),
@@ -134,10 +153,10 @@ export class Publishing {
       [place + 1, given],
     ];
     for (const [index, inputs] of known) {
-      const [link, result] = [links[index], results[index]];
-      if (!inputs || !link || !result) continue;
+      const [link, took] = [links[index], states[index]?.took];
+      if (!inputs || !link || !took) continue;
       const expected = hashesOf(primitives, linkInputs(primitives, link, this.#cycleId, inputs));
-      if (expected.join() !== result.tookHashes.join()) {
+      if (expected.join() !== took.join()) {
         throw cycleRefused('input-differs', `${link.endpointId} took what it was not given`);
       }
     }
@@ -147,28 +166,33 @@ export class Publishing {
     if (this.#result !== null) return;
     const { client, primitives } = this.#view;
     const { links, gatewayId } = this.#cycle;
-    const results = await this.#results(links.length);
-    if (results.length < links.length) return;
-    this.#check(results);
+    const states = await this.#readLinks(links.length);
+    this.#checkInputs(states);
+    const gave = states.at(-1)?.gave;
+    if (!gave || !states.every((state) => state.gave !== null)) return;
+    this.#checkCounts(states);
     const query = { endpointId: gatewayId, box: 'PROCESSBOX' } as const;
     const shown = await readBox(client, primitives, query);
-    const result = this.#fromLastLink(shown, results.at(-1) as LinkResult);
+    const result = this.#fromLastLink(shown, gave);
     if (result === null) return;
     this.#checkDummies(result);
     this.#result = result;
   }
 
   /** Those messages that the last link gave, hash for hash; null while some are not posted yet. */
-  #fromLastLink(shown: readonly InboxMessage[], last: LinkResult): InboxMessage[] | null {
+  #fromLastLink(shown: readonly InboxMessage[], gave: readonly string[]): InboxMessage[] | null {
     const { primitives } = this.#view;
     const { links } = this.#cycle;
     const { peerId, endpointId } = links.at(-1) as BatchLink;
-    const given = new Set(last.gaveHashes);
+    const given = new Set(gave);
     const result = shown.filter((message) => {
-      const [given_] = linkOutputs({ peerId, endpointId }, [message]);
-      return given_ !== undefined && given.has(messageHash(primitives, given_));
+      const [atLink] = linkOutputs({ peerId, endpointId }, [message]);
+      return atLink !== undefined && given.has(messageHash(primitives, atLink));
     });
-    return result.length === given.size ? result : null;
+    if (result.length === given.size) return result;
+    // Posted in parts: fewer are on their way, as many are something else.
+    if (shown.length < given.size) return null;
+    throw cycleRefused('result-differs', 'the PROCESSBOX is not what the last link gave');
   }
 
   #checkDummies(result: readonly InboxMessage[]): void {
