@@ -11,9 +11,9 @@ import { hashText } from './signed.ts';
 
 /** Longest text: packets of BODY_LEN 32768 are 44 kB of base64url; this leaves room for twice that. */
 export const MESSAGE_TEXT_LENGTH_MAX = 128 * 1024;
-/** Messages in one list POST, and their texts together: its body is 2 MB at most, 45 packets of 44 kB. */
+/** Messages in one list POST, and their bytes as JSON: its body is 2 MB at most, 45 packets of 44 kB. */
 export const POST_LIST_MAX = 64;
-export const POST_LIST_LENGTH_MAX = 2_000_000;
+export const POST_LIST_BYTES_MAX = 2_000_000;
 /** Messages in one answer; with texts of 44 kB about 11 MB. */
 export const LIST_LIMIT_MAX = 256;
 export const LIST_LIMIT_DEFAULT = 64;

@@ -21,22 +21,20 @@ import {
   messageData,
   messageReceipts,
   type MessageCreate,
-  POST_LIST_LENGTH_MAX,
+  POST_LIST_BYTES_MAX,
   POST_LIST_MAX,
 } from '../api/message.ts';
 import { negotiationData, type NegotiationData } from '../api/negotiation.ts';
 import { peerData, singlePeer, type PeerCreate, type PeerData } from '../api/peer.ts';
 import { reasonOf } from '../api/problem.ts';
 import { type RequestBody, type RequestInfo, signText } from '../api/signed.ts';
+import { fromUtf8 } from '../bytes.ts';
 import type { Identity } from '../crypto/keys.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import { PanoramixError } from '../errors.ts';
 import { type ControllerClientOptions, orNull, Requests, shapeOf } from './requests.ts';
 
 export type { ControllerClientOptions } from './requests.ts';
-
-/** What stands around a message's text in a request: five fields of at most 64 characters, and names. */
-const MESSAGE_AROUND_LENGTH = 400;
 
 /** A message out of a box. */
 export interface InboxMessage {
@@ -335,15 +333,17 @@ function change(resource: string, data: unknown, decision: Decision): RequestBod
 /** Lists that each fit into one request, in their order. */
 function inRequests(messages: readonly MessageCreate[]): MessageCreate[][] {
   const lists: MessageCreate[][] = [];
-  let length = 0;
+  let bytes = 0;
   for (const message of messages) {
+    // As it travels, since quotes and letters beyond ASCII take more than one byte.
+    const own = fromUtf8(JSON.stringify(message)).length + 1;
     const list = lists.at(-1);
-    length += message.text.length + MESSAGE_AROUND_LENGTH;
-    if (list !== undefined && list.length < POST_LIST_MAX && length <= POST_LIST_LENGTH_MAX) {
+    bytes += own;
+    if (list !== undefined && list.length < POST_LIST_MAX && bytes <= POST_LIST_BYTES_MAX) {
       list.push(message);
     } else {
       lists.push([message]);
-      length = message.text.length + MESSAGE_AROUND_LENGTH;
+      bytes = own;
     }
   }
   return lists;

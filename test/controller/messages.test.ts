@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import test from 'ava';
 import { Arrivals } from '../../controller/messages/arrivals.ts';
-import { LIST_LIMIT_MAX, messageHash } from '../../src/api/message.ts';
+import { LIST_LIMIT_MAX, messageHash, POST_LIST_MAX } from '../../src/api/message.ts';
 import type { ControllerClient } from '../../src/client/controller.ts';
 import { createIdentity } from '../../src/crypto/keys.ts';
 import { native } from '../../src/crypto/native.ts';
@@ -343,4 +343,122 @@ test('who owned an endpoint reads nothing when its id is another’s, long after
   bed.skew(61_000);
   await refusedWith(t, 'reader-refused', list(one));
   t.deepEqual(await list(two), []);
+});
+
+test('a list is taken message by message, each answered as it would have been alone', async (t) => {
+  const bed = await privateController(t, store());
+  const [owner, sender] = await mixPosition(bed, { size_max: 6 });
+  const message = (change: object = {}) => ({
+    endpoint_id: 'mix_1',
+    box: 'INBOX',
+    sender: sender.identity.peerId,
+    recipient: owner.identity.peerId,
+    text: 'x',
+    serial: serial(),
+    ...change,
+  });
+  const send = (data: readonly object[]) =>
+    bed.send('POST', '/panoramix/messages/', sender.identity, {
+      data,
+      info: { resource: 'message', operation: 'create' },
+    });
+  const first = message({ text: '1' });
+  const answer = await send([
+    first,
+    message({ endpoint_id: 'none' }),
+    first,
+    message({ sender: owner.identity.peerId }),
+    message({ text: '2' }),
+    message({ box: 'OUTBOX' }),
+    message({ text: '3' }),
+    message({ text: '4' }),
+  ]);
+  t.is(answer.status, 200, 'not all are stored');
+  const items = answer.body as { data?: { message_hash: string }; problem?: { reason: string } }[];
+  t.deepEqual(
+    items.map((item) => item.problem?.reason ?? 'stored'),
+    [
+      'stored',
+      'endpoint-unknown',
+      'stored',
+      'key-foreign',
+      'stored',
+      'box-refused',
+      'stored',
+      'endpoint-full',
+    ],
+  );
+  t.is(items[0]?.data?.message_hash, messageHash(native, first as never));
+  t.deepEqual(items[2], items[0], 'a repeat within the list');
+  t.deepEqual(await texts(owner), ['1', '2', '3']);
+  const again = await send([first, message({ endpoint_id: 'mix_1', text: '1' }), first].slice(2));
+  t.is(again.status, 201);
+  t.deepEqual(again.body, [{ data: items[0]?.data }] as never);
+});
+
+test('a list of none, of too many or of something else is refused whole', async (t) => {
+  const bed = await privateController(t, store());
+  const [owner, sender] = await mixPosition(bed);
+  const message = () => ({
+    endpoint_id: 'mix_1',
+    box: 'INBOX',
+    sender: sender.identity.peerId,
+    recipient: owner.identity.peerId,
+    text: 'x',
+    serial: serial(),
+  });
+  for (const data of [
+    [],
+    Array.from({ length: POST_LIST_MAX + 1 }, message),
+    [message(), { ...message(), text: 7 }],
+    [message(), [message()]],
+    [message(), null],
+  ]) {
+    const info = { resource: 'message', operation: 'create' };
+    const answer = await bed.send('POST', '/panoramix/messages', sender.identity, { data, info });
+    t.is(answer.reason, 'request-malformed');
+  }
+  t.deepEqual(await texts(owner), []);
+});
+
+test('a client cuts a long list into requests that are taken', async (t) => {
+  const bed = await privateController(t, store());
+  const [owner, sender] = await mixPosition(bed);
+  const posts = Array.from({ length: 150 }, (_, n) => ({
+    endpoint_id: 'mix_1',
+    box: 'INBOX' as const,
+    sender: sender.identity.peerId,
+    recipient: owner.identity.peerId,
+    // Sixty of the longest are 8 MB; the others are short.
+    text: n < 60 ? `${n}:`.padEnd(128 * 1024, '"') : `${n}:`,
+    serial: serial(),
+  }));
+  await sender.postMessages(posts);
+  const found: string[] = [];
+  for (let after = 0; found.length < posts.length;) {
+    const page = await owner.listMessages({ ...INBOX, after, limit: 256 });
+    if (page.length === 0) break;
+    found.push(...page.map((message) => message.text.split(':')[0] ?? ''));
+    after = page.at(-1)?.id ?? 0;
+  }
+  t.deepEqual(
+    found,
+    posts.map((_, n) => `${n}`),
+  );
+});
+
+test('what is refused in a list is the error of the client, and what stood before it is stored', async (t) => {
+  const bed = await privateController(t, store());
+  const [owner, sender] = await mixPosition(bed);
+  const message = (text: string, endpoint_id: string) => ({
+    endpoint_id,
+    box: 'INBOX' as const,
+    sender: sender.identity.peerId,
+    recipient: owner.identity.peerId,
+    text,
+    serial: serial(),
+  });
+  const list = [message('1', 'mix_1'), message('2', 'none'), message('3', 'mix_1')];
+  await refusedWith(t, 'endpoint-unknown', sender.postMessages(list));
+  t.deepEqual(await texts(owner), ['1', '3']);
 });
