@@ -10,6 +10,13 @@ export {
   type Decision,
   type InboxMessage,
 } from './controller.ts';
+export {
+  BatchClient,
+  type BatchMessage,
+  type BatchMixnet,
+  type BatchOptions,
+  type BatchResult,
+} from './batch-mixnet.ts';
 export { createToken, proveInvitation, readInvitation, writeInvitation } from './invitation.ts';
 export { nextNegotiation, readMeeting, type Meeting, type Statement } from './meeting.ts';
 export { verifyBox, verifyEndpoint, type VerifiedEndpoint } from './verify-endpoint.ts';
