@@ -25,13 +25,19 @@ export interface Faults {
   readonly duplication?: number;
   /** Nodes that stand still for a time; with `forgets` all that they held and were sent is gone. */
   readonly outages?: readonly Outage[];
+  /** Nodes that run, while their controllers hand out nothing of what comes for them. */
+  readonly cutOffs?: readonly CutOff[];
 }
 
-/** A node that is down from one time to another, in ms of the simulation. */
-export interface Outage {
+/** A controller that holds back from one time to another, in ms of the simulation. */
+export interface CutOff {
   readonly node: string;
   readonly fromMs: number;
   readonly untilMs: number;
+}
+
+/** A node that is down from one time to another, in ms of the simulation. */
+export interface Outage extends CutOff {
   readonly forgets?: boolean;
 }
 
@@ -61,6 +67,8 @@ export interface NetworkOptions extends Observers {
    * say so. 0 for never, which is faster: without faults it changes next to nothing.
    */
   readonly judgeLoopsMs?: number;
+  /** Which nodes do; all where none is named. */
+  readonly judges?: readonly string[];
   readonly faults?: Faults;
   /** Other than the product's: for tests that plant a leak. */
   readonly behaviour?: Partial<Behaviour>;

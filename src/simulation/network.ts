@@ -14,6 +14,7 @@ import { fragmentsOfMail, type SimulatedMail, type WaitingFragment } from './mai
 import {
   noCounts,
   type Counts,
+  type CutOff,
   type NetworkOptions,
   type Outage,
   type Submission,
@@ -50,7 +51,8 @@ export class SimulatedNetwork {
       directory.nodes.map((node) => [node.peerId, new SimulatedNode(node, directory, randomFor)]),
     );
     for (const node of this.nodes.values()) this.#start(node);
-    for (const outage of faults.outages ?? []) this.#plan(outage);
+    for (const outage of faults.outages ?? []) this.#planOutage(outage);
+    for (const cutOff of faults.cutOffs ?? []) this.#planCutOff(cutOff);
   }
 
   get nowMs(): number {
@@ -68,14 +70,19 @@ export class SimulatedNetwork {
   }
 
   #start(node: SimulatedNode): void {
-    const { directory, judgeLoopsMs = 0 } = this.#options;
+    const { judgeLoopsMs = 0 } = this.#options;
     if (node.isGateway) {
       const clock = startTicks(node.tickRandom, this.nowMs, this.#rate(node));
       this.#schedule.at(clock.dueMs, () => this.#tick(node, clock));
     } else {
       this.#planLoop(node);
     }
-    if (judgeLoopsMs > 0 && directory.nodes.length > 1) this.#planJudgement(node, judgeLoopsMs);
+    if (this.#judges(node)) this.#planJudgement(node, judgeLoopsMs);
+  }
+
+  #judges({ peerId }: SimulatedNode): boolean {
+    const { judgeLoopsMs = 0, judges } = this.#options;
+    return judgeLoopsMs > 0 && (judges?.includes(peerId) ?? true);
   }
 
   #rate(node: SimulatedNode): number {
@@ -180,8 +187,8 @@ export class SimulatedNetwork {
     trip: { readonly nodes: readonly string[]; readonly delayMs: number },
   ): string {
     const id = String(this.#tripCount++);
-    const { judgeLoopsMs = 0, directory } = this.#options;
-    if (judgeLoopsMs > 0) {
+    const { directory } = this.#options;
+    if (this.#judges(node)) {
       const sentMs = this.nowMs;
       const ackDelayMeanMs = node.isGateway ? directory.traffic.delayMeanMs : 0;
       const dueMs = tripDueMs({ sentMs, delayMs: trip.delayMs, ackDelayMeanMs });
@@ -224,6 +231,10 @@ export class SimulatedNetwork {
     if (node.isDown) {
       // It waits in the INBOX, and its delay counts from when it is collected.
       node.whenBack(this.#unlessForgotten(node, () => this.#arrive(node, place, packet)));
+      return;
+    }
+    if (node.isCutOff) {
+      node.whenHandedOut(() => this.#arrive(node, place, packet));
       return;
     }
     if ((packet.seen & (1 << place)) !== 0) {
@@ -275,7 +286,7 @@ export class SimulatedNetwork {
   #end(node: SimulatedNode, packet: SimulatedPacket): void {
     if (packet.kind === 'ack' || packet.kind === 'loop') {
       if (packet.fragment !== null) packet.fragment.isAcked = true;
-      if (this.#options.judgeLoopsMs) node.loops.returned(packet.tripId, this.nowMs);
+      node.loops.returned(packet.tripId, this.nowMs);
       return;
     }
     if (packet.fragment !== null) this.#keep(node, packet.fragment);
@@ -346,12 +357,25 @@ export class SimulatedNetwork {
     for (const fragment of fragmentsOfMail(mail)) node.outboundTo(to).add(fragment);
   }
 
-  #plan({ node: name, fromMs, untilMs, forgets = false }: Outage): void {
-    const node = this.nodes.get(name);
-    if (node === undefined) throw new RangeError(`no node ${name}`);
+  #planOutage({ node: name, fromMs, untilMs, forgets = false }: Outage): void {
+    const node = this.#nodeOf(name);
     this.#schedule.at(fromMs, () => {
       node.isDown = true;
     });
     this.#schedule.at(untilMs, () => node.resume(forgets));
+  }
+
+  #planCutOff({ node: name, fromMs, untilMs }: CutOff): void {
+    const node = this.#nodeOf(name);
+    this.#schedule.at(fromMs, () => {
+      node.isCutOff = true;
+    });
+    this.#schedule.at(untilMs, () => node.handOut());
+  }
+
+  #nodeOf(name: string): SimulatedNode {
+    const node = this.nodes.get(name);
+    if (node === undefined) throw new RangeError(`no node ${name}`);
+    return node;
   }
 }

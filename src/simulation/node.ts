@@ -21,10 +21,13 @@ export class SimulatedNode {
   readonly loops: Loops;
   isAlarmed = false;
   isDown = false;
+  /** Its controller hands out nothing. */
+  isCutOff = false;
   /** Another number whenever the node has forgotten all packets that it had. */
   memory = 0;
   readonly #outbound = new Map<string, Outbound>();
   #onBack: (() => void)[] = [];
+  #onHandedOut: (() => void)[] = [];
 
   constructor({ peerId, roles }: DirectoryNode, directory: Directory, randomFor: RandomFor) {
     this.peerId = peerId;
@@ -64,6 +67,19 @@ export class SimulatedNode {
     if (forgets) this.memory += 1;
     const acts = this.#onBack;
     this.#onBack = [];
+    for (const act of acts) act();
+  }
+
+  /** What to do with a packet once the controller hands it out. */
+  whenHandedOut(act: () => void): void {
+    this.#onHandedOut.push(act);
+  }
+
+  /** The controller hands out what it held, in the order in which it came. */
+  handOut(): void {
+    this.isCutOff = false;
+    const acts = this.#onHandedOut;
+    this.#onHandedOut = [];
     for (const act of acts) act();
   }
 }

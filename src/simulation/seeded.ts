@@ -9,7 +9,7 @@ import type { Random } from '../crypto/primitives.ts';
 export type RandomFor = (purpose: string) => Random;
 
 /** The streams of a seed. */
-export function seededStreams(seed: number): RandomFor {
+export function seededStreams(seed: number | string): RandomFor {
   return (purpose) => seededRandom(`${seed}/${purpose}`);
 }
 
