@@ -6,6 +6,7 @@ import { Command } from 'commander';
 import { demoCommand, receiverCommand } from './demo.ts';
 import { controllerCommand } from './controller.ts';
 import { gatewayCommand, mixCommand } from './node.ts';
+import { simulateCommand } from './simulate.ts';
 import { sphinxCommand } from './sphinx.ts';
 import { statusCommand } from './status.ts';
 import { wizardCommand } from './wizard.ts';
@@ -19,6 +20,7 @@ const program = new Command('panoramix')
   .addCommand(controllerCommand())
   .addCommand(wizardCommand())
   .addCommand(statusCommand())
+  .addCommand(simulateCommand())
   .addCommand(sphinxCommand())
   .addCommand(receiverCommand(), { hidden: true });
 
