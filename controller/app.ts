@@ -20,6 +20,7 @@ import { BatchStore } from './messages/batch-store.ts';
 import type { Boxes } from './messages/boxes.ts';
 import { messageRoutes } from './messages/routes.ts';
 import { MessageStore } from './messages/store.ts';
+import { Metrics } from './metrics.ts';
 import { addresses } from './middleware/addresses.ts';
 import { browsers } from './middleware/browsers.ts';
 import { pressure } from './middleware/pressure.ts';
@@ -125,6 +126,8 @@ function createApp(context: ControllerContext, limits: Limits, closing: AbortSig
   const app = new Koa();
   // A peer that breaks off in the middle of an answer is no event for the log.
   app.on('error', (error: unknown) => log.debug({ error }, 'an answer broke off'));
+  const metrics = new Metrics(context.store);
+  app.use(metrics.counting());
   app.use(problems(log, context.now));
   app.use(browsers());
   app.use(addresses(context.throttle, limits.trustedProxies));
@@ -147,6 +150,7 @@ function createApp(context: ControllerContext, limits: Limits, closing: AbortSig
     resources,
     nodesRedirect(context),
     openApiRoutes(),
+    metrics.routes(),
     healthRoutes(context),
   ]) {
     app.use(router.routes());

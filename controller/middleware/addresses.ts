@@ -2,7 +2,7 @@
  * Requests per source address. Who connects directly is known by his address; behind a proxy that the
  * operator has named, by what that proxy says of him. Nobody else's X-Forwarded-For counts.
  */
-import { isIPv6 } from 'node:net';
+import { isIPv4, isIPv6 } from 'node:net';
 import type { Context, Middleware } from 'koa';
 import { PanoramixError } from '../../src/errors.ts';
 import type { Throttle } from '../limits.ts';
@@ -32,12 +32,13 @@ function sourceOf(ctx: Context, trusted: ReadonlySet<string>): string | null {
 }
 
 /** IPv4 in its own spelling, without what a dual-stack socket puts before it. */
-function plain(address: string): string {
+export function plain(address: string): string {
   return address.toLowerCase().replace(/^::ffff:(?=\d+\.)/, '');
 }
 
-function isLoopback(address: string): boolean {
-  return address === '::1' || address.startsWith('127.');
+/** Whether an address, as `plain` writes it, is this host's own. */
+export function isLoopback(address: string): boolean {
+  return address === '::1' || (isIPv4(address) && address.startsWith('127.'));
 }
 
 /** Of IPv6 the first four groups. */

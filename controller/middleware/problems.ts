@@ -26,10 +26,12 @@ export function problems(log: Log, now: () => number): Middleware {
     let path = '';
     try {
       path = pathOf(ctx);
+      ctx.state['path'] = path;
       await next();
     } catch (thrown) {
       const error = asPanoramixError(thrown);
       const problem = problemOf(error.code);
+      ctx.state['reason'] = error.code;
       ctx.status = problem.status;
       ctx.set('Cache-Control', 'no-store');
       if (problem.status === 503 || problem.status === 429) {
@@ -62,7 +64,8 @@ function pathOf(ctx: Context): string {
   }
 }
 
-function resourceOf(path: string): string {
+/** Of `/panoramix/RESOURCE/…`, for the log and for counters: never an id. */
+export function resourceOf(path: string): string {
   const name = path.split('/')[2] ?? '';
   return /^[a-z]{1,16}$/.test(name) ? name : 'other';
 }
