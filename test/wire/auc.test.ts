@@ -1,6 +1,6 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { areaUnderCurve } from './auc.ts';
+import { areaUnderCurve, rocCurve } from './auc.ts';
 
 test('the area is the share of pairs in the right order, ties counting half', (t) => {
   t.is(areaUnderCurve([1, 2, 3, 4], [false, false, true, true]), 1);
@@ -29,6 +29,13 @@ test('it equals counting all pairs, for any scores and labels', (t) => {
     }),
   );
   t.pass();
+});
+
+test('the curve says how many are found for how many mistaken', (t) => {
+  const labels = [false, false, false, false, true, true, true, true];
+  t.deepEqual(rocCurve([1, 2, 3, 4, 5, 6, 7, 8], labels, 4), [1, 1, 1, 1, 1]);
+  t.deepEqual(rocCurve([5, 6, 7, 8, 1, 2, 3, 4], labels, 4), [0, 0, 0, 0, 1]);
+  t.deepEqual(rocCurve([1, 3, 5, 7, 2, 4, 6, 8], labels, 4), [0.25, 0.5, 0.75, 1, 1]);
 });
 
 test('scores of one kind only, or that are no numbers, are refused', (t) => {

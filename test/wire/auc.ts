@@ -31,6 +31,27 @@ export function areaUnderCurve(scores: ArrayLike<number>, labels: readonly boole
   }
 }
 
+/**
+ * The ROC curve at so many equal steps of the false positive rate, from 0 to 1: the share of true ones
+ * that a threshold finds which mistakes so many of the others.
+ */
+export function rocCurve(
+  scores: ArrayLike<number>,
+  labels: readonly boolean[],
+  steps: number,
+): number[] {
+  const of = (kind: boolean): Float64Array =>
+    Float64Array.from(
+      labels.flatMap((label, i) => (label === kind ? [at(scores, i)] : [])),
+    ).toSorted();
+  const [positives, negatives] = [of(true), of(false)];
+  return Array.from({ length: steps + 1 }, (_, step) => {
+    const rank = negatives.length - Math.round((step / steps) * negatives.length);
+    const threshold = rank > 0 ? (negatives[rank - 1] as number) : -Infinity;
+    return positives.filter((score) => score > threshold).length / positives.length;
+  });
+}
+
 function at(scores: ArrayLike<number>, index: number): number {
   const score = scores[index];
   if (score === undefined || Number.isNaN(score)) throw new RangeError(`score ${index} is missing`);

@@ -3,7 +3,7 @@ import { seededRandom } from '../../src/simulation/seeded.ts';
 import { featureNames } from './features.ts';
 import { LEAKS } from './leaks.ts';
 import { describeRuns, simulateRun, WATCHED } from './simulated-runs.ts';
-import { AUC_MAX, judge, P_ALARM, WINDOWS_MIN, type Verdict } from './verdict.ts';
+import { AUC_MAX, judge, P_ALARM, verdictLine, WINDOWS_MIN, type Verdict } from './verdict.ts';
 
 /** Windows of a run: twelve minutes of the mixnet's time. */
 const WINDOWS = 12;
@@ -20,7 +20,7 @@ function judged(runs: number, firstSeed: number, leak?: string): Verdict {
 
 test('an observer of all links cannot tell runs with mail from idle ones', (t) => {
   const verdict = judged(RUNS_HONEST, 1);
-  t.log(verdict);
+  t.log(verdictLine(verdict));
   t.true(verdict.windowsTested >= WINDOWS_MIN);
   t.true(verdict.auc <= AUC_MAX, String(verdict.auc));
   t.true(verdict.pValue > P_ALARM, String(verdict.pValue));
@@ -31,7 +31,7 @@ for (const [place, leak] of Object.keys(LEAKS).entries()) {
   test(`the same test catches: ${leak}`, (t) => {
     const runs = leak.includes('faster') ? RUNS_FASTER : RUNS_LEAKING;
     const verdict = judged(runs, 1_000_000 * (place + 1), leak);
-    t.log(verdict);
+    t.log(verdictLine(verdict));
     t.true(verdict.isCaught);
     t.true(verdict.pValue <= P_ALARM, String(verdict.pValue));
   });

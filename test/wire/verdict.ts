@@ -3,7 +3,7 @@
  * other half, and two permutation tests over whole runs ask whether there is anything to learn at all.
  */
 import type { Random } from '../../src/crypto/primitives.ts';
-import { areaUnderCurve } from './auc.ts';
+import { areaUnderCurve, rocCurve } from './auc.ts';
 import { fitClassifier } from './classifier.ts';
 import { permutationTest, type DescribedRun } from './permutation.ts';
 
@@ -15,6 +15,9 @@ export const WINDOWS_MIN = 2000;
 export const P_ALARM = 0.001;
 /** Enough that 0.05 % can be told from 0.1 %, in a second for hundreds of runs. */
 export const PERMUTATIONS = 9999;
+
+/** Points of the curve: for a plot. */
+const CURVE_STEPS = 50;
 
 /** A run as its windows' features. */
 export interface WindowedRun {
@@ -29,6 +32,8 @@ export interface Verdict {
   readonly windowsTested: number;
   /** Over these windows. */
   readonly auc: number;
+  /** Its curve: the share of windows with mail that is found, by the share of idle ones mistaken. */
+  readonly curve: readonly number[];
   /** Of both permutation tests together, corrected for there being two. */
   readonly pValue: number;
   /** Of the classifier's mean score of each unseen run. */
@@ -57,22 +62,22 @@ export function judge(runs: readonly WindowedRun[], options: JudgeOptions): Verd
     learned.flatMap(({ windows, hasMail }) => windows.map(() => hasMail)),
   );
   const scored = unseen.map(({ hasMail, windows }) => ({ hasMail, scores: windows.map(score) }));
-  const auc = areaUnderCurve(
-    scored.flatMap(({ scores }) => scores),
-    scored.flatMap(({ scores, hasMail }) => scores.map(() => hasMail)),
-  );
+  const scores = scored.flatMap((run) => run.scores);
+  const labels = scored.flatMap((run) => run.scores.map(() => run.hasMail));
+  const auc = areaUnderCurve(scores, labels);
   const byScore = permutationTest(
-    scored.map(({ hasMail, scores }) => ({ hasMail, columns: [mean(scores)] })),
+    scored.map((run) => ({ hasMail: run.hasMail, columns: [mean(run.scores)] })),
     { random, permutations },
   );
   const byColumn = permutationTest(runs.map(summary), { random, permutations });
   const pValue = Math.min(1, 2 * Math.min(byScore.pValue, byColumn.pValue));
   const { length } = names;
-  const windowsTested = scored.reduce((sum, { scores }) => sum + scores.length, 0);
+  const windowsTested = scores.length;
   return {
     runs: runs.length,
     windowsTested,
     auc,
+    curve: rocCurve(scores, labels, CURVE_STEPS),
     pValue,
     pScore: byScore.pValue,
     pColumns: byColumn.pValue,
@@ -111,4 +116,13 @@ function summary({ hasMail, windows }: WindowedRun): DescribedRun {
 
 function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+/** The figures of a verdict in one line. */
+export function verdictLine({ runs, windowsTested, auc, pValue, strongest }: Verdict): string {
+  const correlation = strongest.correlation.toFixed(2);
+  return (
+    `${runs} runs, ${windowsTested} unseen windows: AUC ${auc.toFixed(3)}, p ${pValue.toFixed(4)}; ` +
+    `most telling: ${strongest.column} (${correlation})`
+  );
 }
