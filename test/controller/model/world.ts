@@ -181,6 +181,7 @@ const SEQUENCES_MIN = 150;
 const STREAMS = 4;
 /** Sequences between two looks at the clock. */
 const ROUND = 10;
+const SHRINK_MS_MAX = 60_000;
 
 /**
  * Runs random sequences against one controller until the time is over.
@@ -210,7 +211,13 @@ export async function runSequences<Model extends object, Real>(
   const stream = async (): Promise<void> => {
     while (performance.now() < endMs || ran.sequences < SEQUENCES_MIN) {
       // With its cause in the message, which names seed and shortest sequence.
-      await fc.assert(property, { seed: seed++, numRuns: ROUND, includeErrorInReport: true });
+      await fc.assert(property, {
+        seed: seed++,
+        numRuns: ROUND,
+        includeErrorInReport: true,
+        // Shrinking a failure stops here, at the shortest sequence so far.
+        interruptAfterTimeLimit: SHRINK_MS_MAX,
+      });
     }
   };
   await Promise.all(Array.from({ length: STREAMS }, stream));
