@@ -50,6 +50,7 @@ test('of Poisson streams the rhythm is that of theory', (t) => {
   near('gap-cv out a', 1, 0.05);
   near('gap-lag1 in b', 0, 0.05);
   near('gap-short out m1', 1 - Math.exp(-0.1), 0.02);
+  near('gap-tiny in a', 1 - Math.exp(-0.01), 0.01);
   near('fano8 in b', 1, 0.2);
   near('fano32 out a', 1, 0.1);
   near('lag[0,0.0625) in b, out b', 1, 0.1);
@@ -89,12 +90,12 @@ test('a link that nothing should use, and a stranger, are counted', (t) => {
 });
 
 test('the numbers of a stream are those counted by hand', (t) => {
-  const [count, variation, lagged, short, eighths] = streamFeatures([0, 10, 30, 60], 80);
+  const [count, variation, lagged, short, tiny, eighths] = streamFeatures([0, 10, 30, 60], 80);
   t.is(count, 4);
   // Gaps 10, 20, 30: mean 20, variance 200 / 3; products of neighbours off the mean are 0.
   t.true(Math.abs((variation as number) - Math.sqrt(200 / 3) / 20) < 1e-12);
   t.is(lagged, 0);
-  t.is(short, 0);
+  t.deepEqual([short, tiny], [0, 0]);
   t.true(Math.abs((eighths as number) - (4 * 0.25 + 4 * 0.25) / 7 / 0.5) < 1e-12);
   // Two pairs, 5 and 15 ms apart with delays of 16 ms: in [4, 8) and [8, 16), 0.02 expected per ms².
   const lags = lagFeatures([10], [15, 25], 16, 100);

@@ -5,26 +5,40 @@
  */
 
 /** Names beside their values, in the order of `streamFeatures`. */
-export const STREAM_FEATURES = ['count', 'gap-cv', 'gap-lag1', 'gap-short', 'fano8', 'fano32'];
+export const STREAM_FEATURES = [
+  'count',
+  'gap-cv',
+  'gap-lag1',
+  'gap-short',
+  'gap-tiny',
+  'fano8',
+  'fano32',
+];
 
-/** A gap below this share of the mean gap is short: of a Poisson stream 9.5 % are. */
+/**
+ * Gaps below these shares of the mean gap are short, or tiny: 9.5 % and 1 % of a Poisson stream's. What a
+ * busy process has held up leaves in clumps.
+ */
 const SHORT_GAP = 0.1;
+const TINY_GAP = 0.01;
 
 /** @param times ms from the start of the window, ascending */
 export function streamFeatures(times: readonly number[], windowMs: number): number[] {
   const gaps = times.slice(1).map((time, i) => time - (times[i] as number));
   const mean = gaps.reduce((sum, gap) => sum + gap, 0) / Math.max(1, gaps.length);
-  let [square, lagged, short] = [0, 0, 0];
+  let [square, lagged, short, tiny] = [0, 0, 0, 0];
   for (const [i, gap] of gaps.entries()) {
     square += (gap - mean) ** 2;
     if (i > 0) lagged += (gap - mean) * ((gaps[i - 1] as number) - mean);
     if (gap < SHORT_GAP * mean) short++;
+    if (gap < TINY_GAP * mean) tiny++;
   }
   return [
     times.length,
     mean > 0 ? Math.sqrt(square / gaps.length) / mean : 1,
     square > 0 ? lagged / square : 0,
     gaps.length > 0 ? short / gaps.length : 0,
+    gaps.length > 0 ? tiny / gaps.length : 0,
     fano(times, windowMs / 8, 8),
     fano(times, windowMs / 32, 32),
   ];
