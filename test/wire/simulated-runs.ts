@@ -8,6 +8,7 @@ import { geometryOf } from '../../src/mixnet/geometry.ts';
 import { native } from '../../src/crypto/native.ts';
 import { createSphinx } from '../../src/sphinx/index.ts';
 import type { Behaviour } from '../../src/simulation/behaviour.ts';
+import type { Faults } from '../../src/simulation/network-options.ts';
 import {
   gatewayName,
   madeDirectory,
@@ -53,17 +54,23 @@ const geometry = geometryOf(createSphinx(MAIL_PARAMS, native));
 const { packetBytes } = createSphinx(MAIL_PARAMS, native);
 const directory = madeDirectory({ providers: 4, mixes: 3 }, TRAFFIC);
 
+/** In what a mixnet differs from an honest one without faults. */
+export interface Scenario {
+  /** A planted leak. */
+  readonly leak?: Partial<Behaviour>;
+  /** What the outside does, whether mail flows or not. */
+  readonly faults?: Faults;
+}
+
 /** One run: its seed gives everything, and no two runs share one. */
-export interface SimulatedRun {
+export interface SimulatedRun extends Scenario {
   readonly seed: number;
   readonly hasMail: boolean;
   readonly windows: number;
-  /** A planted leak. */
-  readonly leak?: Partial<Behaviour>;
 }
 
 /** What the wire shows in one run. */
-export function simulateRun({ seed, hasMail, windows, leak }: SimulatedRun): Run {
+export function simulateRun({ seed, hasMail, windows, leak, faults }: SimulatedRun): Run {
   const events: WireEvent[] = [];
   const startMs = WARM_UP_MS;
   const endMs = startMs + windows * WATCHED.windowMs;
@@ -77,6 +84,7 @@ export function simulateRun({ seed, hasMail, windows, leak }: SimulatedRun): Run
       if (event.atMs >= startMs) events.push(event);
     },
     ...(leak && { behaviour: leak }),
+    ...(faults && { faults }),
   });
   if (hasMail) submitBursts(network, endMs, randomFor('mail'));
   network.runUntil(endMs);
@@ -88,11 +96,11 @@ export function describeRuns(
   runs: number,
   windows: number,
   firstSeed: number,
-  leak?: Partial<Behaviour>,
+  scenario: Scenario = {},
 ): WindowedRun[] {
   return Array.from({ length: runs }, (_, i) => {
     const hasMail = i % 2 === 0;
-    const run = simulateRun({ seed: firstSeed + i, hasMail, windows, ...(leak && { leak }) });
+    const run = simulateRun({ ...scenario, seed: firstSeed + i, hasMail, windows });
     return { hasMail, windows: describeWindows(WATCHED, run) };
   });
 }

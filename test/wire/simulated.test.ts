@@ -1,4 +1,5 @@
 import test from 'ava';
+import type { Behaviour } from '../../src/simulation/behaviour.ts';
 import { seededRandom } from '../../src/simulation/seeded.ts';
 import { featureNames } from './features.ts';
 import { LEAKS } from './leaks.ts';
@@ -13,7 +14,8 @@ const RUNS_LEAKING = 40;
 const RUNS_FASTER = 160;
 
 function judged(runs: number, firstSeed: number, leak?: string): Verdict {
-  const described = describeRuns(runs, WINDOWS, firstSeed, leak === undefined ? {} : LEAKS[leak]);
+  const scenario = leak === undefined ? {} : { leak: LEAKS[leak] as Partial<Behaviour> };
+  const described = describeRuns(runs, WINDOWS, firstSeed, scenario);
   const random = seededRandom(`judge ${firstSeed}`);
   return judge(described, { names: featureNames(WATCHED), random });
 }
