@@ -63,7 +63,8 @@ const batchEndpoint = z.strictObject({
     .string()
     .regex(/^[a-z][a-z0-9_]{0,23}$/)
     .default('gateway'),
-  type: z.literal('SPHINXMIX_GATEWAY').default('SPHINXMIX_GATEWAY'),
+  /** One chain through all owners, or a stop of each owner and random routes. */
+  type: z.enum(['SPHINXMIX_GATEWAY', 'SPHINXMIX']).default('SPHINXMIX_GATEWAY'),
   size_min: z.int().min(1).default(3),
   size_max: z.int().min(1).default(10),
   /** After so long owners fill up with dummies; without it a cycle waits for its minimum for ever. */

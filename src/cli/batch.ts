@@ -12,6 +12,7 @@ import type { Log } from '../log.ts';
 import { BatchNode } from '../mixer/batch/batch-node.ts';
 import { Forwards } from '../mixer/batch/forwards.ts';
 import { ReplayClaims } from '../mixer/batch/replay-claims.ts';
+import { StopNode } from '../mixer/batch/stop-node.ts';
 import type { MixnetStateFile } from '../mixer/mixnet-state.ts';
 import type { Store } from '../redis/embedded.ts';
 import { createSealing } from '../redis/sealing.ts';
@@ -26,21 +27,25 @@ export function startBatch(
     readonly store: Store;
     readonly log: Log;
   },
-): BatchNode {
+): BatchNode | StopNode {
   const { identity, client, state, store, log } = common;
   const storageKey = readOrCreateSecret(join(config.data_dir, 'storage.key'), native.random);
   const sealing = createSealing(native, storageKey);
-  const node = new BatchNode({
+  const view = {
     client,
     identity,
     primitives: native,
     claims: new ReplayClaims(store, native),
     forwards: new Forwards({ store, sealing, client, primitives: native, log }),
     dataDir: config.data_dir,
-    state,
     log,
     lingerMs: section(config, 'node').linger_ms,
-  });
+  };
+  const { batch, mixnet_id: mixnetId = '' } = state.read() ?? {};
+  const node =
+    batch?.step === 'stop'
+      ? new StopNode({ ...view, mixnetId })
+      : new BatchNode({ ...view, state });
   node.start();
   log.info({ event: 'batch-runs', peerId: identity.peerId.slice(0, 8) }, 'Batch mix runs');
   return node;

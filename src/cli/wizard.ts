@@ -93,17 +93,22 @@ async function takePart(
     invitations: wish.invitations,
   };
   if (wish.action === 'create' && endpoint) {
-    return await foundBatch({
-      ...proposal,
-      gateway: {
-        endpointId: gatewayIdOf(endpoint.name, 1),
-        description: endpoint.description,
-        sizeMin: endpoint.size_min,
-        sizeMax: endpoint.size_max,
-        waitMs: endpoint.wait_ms ?? null,
-        public: endpoint.public,
-      },
-    });
+    const { name, size_min: sizeMin, size_max: sizeMax, public: isPublic } = endpoint;
+    if (endpoint.type === 'SPHINXMIX') {
+      if (endpoint.wait_ms !== undefined) {
+        throw new PanoramixError('config-invalid', 'endpoint.wait_ms: SPHINXMIX has no dummies');
+      }
+      return await foundBatch({ ...proposal, stops: { name, sizeMin, sizeMax, public: isPublic } });
+    }
+    const gateway = {
+      endpointId: gatewayIdOf(name, 1),
+      description: endpoint.description,
+      sizeMin,
+      sizeMax,
+      waitMs: endpoint.wait_ms ?? null,
+      public: isPublic,
+    };
+    return await foundBatch({ ...proposal, gateway });
   }
   if (wish.action === 'create') {
     if (!node)
@@ -147,6 +152,8 @@ function describe(event: WizardEvent): string {
       return `Attention: some routes find ${event.available} mixes of other owners instead of ${event.needed}`;
     case 'gateway-opened':
       return `Consensus reached. Created endpoint ${event.terms.endpointId}: ${event.terms.sizeMin} to ${event.terms.sizeMax} messages a cycle`;
+    case 'stop-opened':
+      return `Consensus reached. Created our endpoint: ${event.terms.sizeMin} to ${event.terms.sizeMax} messages a cycle`;
     case 'nodes-agreed':
       return `All owners signed the list of ${event.nodes.length} nodes`;
     default:

@@ -17,6 +17,7 @@ export {
   type BatchOptions,
   type BatchResult,
 } from './batch-mixnet.ts';
+export { RouteClient, type StopResult } from './batch-routes.ts';
 export { createToken, proveInvitation, readInvitation, writeInvitation } from './invitation.ts';
 export { nextNegotiation, readMeeting, type Meeting, type Statement } from './meeting.ts';
 export { verifyBox, verifyEndpoint, type VerifiedEndpoint } from './verify-endpoint.ts';

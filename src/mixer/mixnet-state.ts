@@ -11,7 +11,8 @@ import { PanoramixError } from '../errors.ts';
 const batchState = z.strictObject({
   /** The gateway; with `create`, the one before it, or none. */
   endpoint_id: z.string().optional(),
-  step: z.enum(['create', 'full', 'close', 'publish', 'open']),
+  /** `stop`: no chain; each owner's endpoint goes through cycles of its own. */
+  step: z.enum(['create', 'full', 'close', 'publish', 'open', 'stop']),
   last_consensus_id: z.string().optional(),
   /** Closings of this gateway so far: it does not open again for ever, and neither does its key. */
   closings: z.int().min(0),

@@ -10,7 +10,10 @@ import { PanoramixError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { CREATE_ENDPOINT, refuseGatewayTerms, type GatewayTerms } from '../mixer/batch/creation.ts';
 import { openGateway } from '../mixer/batch/opening.ts';
+import { openStops } from '../mixer/batch/stop-opening.ts';
 import { MixnetStateFile, type MixnetState } from '../mixer/mixnet-state.ts';
+import { BATCH, BATCH_GATEWAY } from '../api/endpoint.ts';
+import { STOPS_PER_ROUTE, type StopTerms } from '../mixnet/batch-stops.ts';
 import { RECIPIENT_BYTES } from '../mixnet/batch-peel.ts';
 import { sphinxParamsOf, type PacketParams } from '../mixnet/directory-texts.ts';
 import { refuseParams, refusePath } from '../sphinx/index.ts';
@@ -43,24 +46,35 @@ export interface BatchMixnetFound {
   readonly mixnetId: string;
   /** What users are given (D4.2 §5.2). */
   readonly mixnetUrl: string;
-  readonly gatewayId: string;
+  /** The gateway, or our own stop. */
+  readonly endpointId: string;
 }
+
+/** What the coordinator proposes: a chain behind a gateway, or a stop of each owner. */
+export type BatchProposal =
+  | { readonly gateway: GatewayTerms; readonly stops?: never }
+  | { readonly gateway?: never; readonly stops: StopTerms };
 
 /**
  * The coordinator's way.
  * @throws PanoramixError `config-invalid` before anything is sent, `agreement-refused`
  */
 export async function foundBatch(
-  options: Omit<FoundPeerOptions, 'rule'> & BatchWizardOptions & { readonly gateway: GatewayTerms },
+  options: Omit<FoundPeerOptions, 'rule'> & BatchWizardOptions & BatchProposal,
 ): Promise<BatchMixnetFound> {
+  const { gateway, stops } = options;
+  const owners = options.invitations + 1;
   const refused =
-    refuseGatewayTerms(options.gateway) ?? refuseChain(options.params, options.invitations + 1);
+    (gateway ? refuseGatewayTerms(gateway) : refuseStops(stops)) ??
+    refuseChain(options.params, gateway ? owners : Math.min(owners, STOPS_PER_ROUTE));
   if (refused !== null) throw new PanoramixError('config-invalid', refused);
   const finished = batchOf(new MixnetStateFile(options.statePath).read());
   if (finished) return finished;
   // Every step of an endpoint needs all owners; a rule of fewer would promise what cannot be.
   const founded = await foundPeer({ ...options, rule: 'all' });
-  return await openTogether(options, founded, options.gateway);
+  return gateway
+    ? await openTogether(options, founded, gateway)
+    : await openOwnStop(options, founded, stops);
 }
 
 /**
@@ -74,7 +88,9 @@ export async function joinAny(
   const finished = batchOf(state) ?? mixnetOf(state);
   if (finished) return finished;
   const founded = await joinPeer(options);
-  if (await isBatch(founded)) return await openTogether(options, founded, null);
+  const next = await whatNext(founded);
+  if (next === BATCH_GATEWAY) return await openTogether(options, founded, null);
+  if (next === BATCH) return await openOwnStop(options, founded, null);
   const { node } = options;
   if (!node) {
     throw new PanoramixError(
@@ -98,9 +114,9 @@ export function refuseChain(params: PacketParams, links: number): string | null 
 
 /** What a finished state file says of a batch mixnet; null while it is not finished, or none. */
 export function batchOf(state: MixnetState | null): BatchMixnetFound | null {
-  const gatewayId = state?.batch?.endpoint_id;
-  if (!state?.mixnet_id || !state.mixnet_url || !gatewayId) return null;
-  return { mixnetId: state.mixnet_id, mixnetUrl: state.mixnet_url, gatewayId };
+  const endpointId = state?.batch?.endpoint_id;
+  if (!state?.mixnet_id || !state.mixnet_url || !endpointId) return null;
+  return { mixnetId: state.mixnet_id, mixnetUrl: state.mixnet_url, endpointId };
 }
 
 async function openTogether(
@@ -110,10 +126,7 @@ async function openTogether(
 ): Promise<BatchMixnetFound> {
   const { mixnetId, owners, coordinator, params } = ground;
   const { client, identity, primitives, dataDir, log } = options;
-  const before = file.read() as MixnetState;
-  if (before.next_negotiation_id === undefined) {
-    file.update({ next_negotiation_id: before.log_negotiation_id, coordinator });
-  }
+  beginSteps({ party, file, ground });
   const terms = await openGateway(
     { client, identity, primitives, dataDir, log },
     { party, file, log, owners, coordinator, onRefusal: 'stop' },
@@ -129,19 +142,71 @@ async function openTogether(
     },
   );
   options.progress?.({ event: 'gateway-opened', terms });
+  return finishSteps(file);
+}
+
+async function openOwnStop(
+  options: PeerOptions & BatchWizardOptions,
+  founded: Founded,
+  proposal: StopTerms | null,
+): Promise<BatchMixnetFound> {
+  const { party, file, ground } = founded;
+  const { mixnetId, owners, coordinator, params } = ground;
+  beginSteps(founded);
+  const { client, identity, primitives, dataDir, log } = options;
+  const terms = await openStops(
+    { client, identity, primitives, dataDir, log },
+    { party, file, log, owners, coordinator, onRefusal: 'stop' },
+    {
+      mixnetId,
+      group: params.GROUP,
+      proposal,
+      refuse: (wanted) =>
+        refuseStops(wanted) ?? refuseChain(params, Math.min(owners.length, STOPS_PER_ROUTE)),
+    },
+  );
+  options.progress?.({ event: 'stop-opened', terms });
+  return finishSteps(file);
+}
+
+/** The steps go on in the negotiation that the founding named. */
+function beginSteps({ file, ground }: Founded): void {
+  const before = file.read() as MixnetState;
+  if (before.next_negotiation_id !== undefined) return;
+  const { coordinator } = ground;
+  file.update({ next_negotiation_id: before.log_negotiation_id, coordinator });
+}
+
+/** The invitations have served. */
+function finishSteps(file: MixnetStateFile): BatchMixnetFound {
   const { tokens: _tokens, invitation: _invitation, ...kept } = file.read() as MixnetState;
   return batchOf(file.write(kept)) as BatchMixnetFound;
 }
 
-/** Whether the coordinator goes on with an endpoint, or with nodes. */
-async function isBatch({ party, file, ground }: Founded): Promise<boolean> {
+function refuseStops(terms: StopTerms): string | null {
+  const { sizeMin, sizeMax } = terms;
+  return refuseGatewayTerms({
+    endpointId: '',
+    description: '',
+    waitMs: null,
+    ...terms,
+    sizeMin,
+    sizeMax,
+  });
+}
+
+/** Type of the endpoint with which the coordinator goes on; null where it goes on with nodes. */
+async function whatNext({ party, file, ground }: Founded): Promise<string | null> {
   const negotiationId = (file.read() as MixnetState).log_negotiation_id as string;
   for (;;) {
     const meeting = await retrying(party, () =>
       readMeeting(party.client, party.primitives, negotiationId),
     );
     const body = meeting.consensus?.body ?? lastWord(meeting, ground.coordinator)?.body;
-    if (body) return canonicalText(body.info) === canonicalText(CREATE_ENDPOINT);
+    if (body) {
+      if (canonicalText(body.info) !== canonicalText(CREATE_ENDPOINT)) return null;
+      return String((body.data as { endpoint_type?: unknown } | null)?.endpoint_type);
+    }
     await party.wait(party.pollMs);
   }
 }

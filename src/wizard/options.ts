@@ -7,6 +7,7 @@ import type { ControllerClient } from '../client/controller.ts';
 import type { Party } from '../client/agree.ts';
 import type { Identity } from '../crypto/keys.ts';
 import type { Primitives } from '../crypto/primitives.ts';
+import type { StopTerms } from '../mixnet/batch-stops.ts';
 import type { LogNode, PacketParams, TrafficText } from '../mixnet/directory-texts.ts';
 import type { Rule } from '../api/peer.ts';
 import type { GatewayTerms } from '../mixer/batch/creation.ts';
@@ -97,7 +98,9 @@ export type WizardEvent =
   | { readonly event: 'few-mixes'; readonly available: number; readonly needed: number }
   | { readonly event: 'nodes-agreed'; readonly nodes: readonly LogNode[] }
   /** The gateway of a batch mixnet takes messages. */
-  | { readonly event: 'gateway-opened'; readonly terms: GatewayTerms };
+  | { readonly event: 'gateway-opened'; readonly terms: GatewayTerms }
+  /** Our stop of a mixnet of random routes takes messages. */
+  | { readonly event: 'stop-opened'; readonly terms: StopTerms };
 
 /** What a wizard leaves; all of it is in the state file too. */
 export interface Mixnet {

@@ -5,7 +5,7 @@
  */
 import { fromUtf8, toUtf8 } from '../../bytes.ts';
 import { readBox } from '../../client/batch-read.ts';
-import type { ControllerClient } from '../../client/controller.ts';
+import type { ControllerClient, InboxMessage } from '../../client/controller.ts';
 import type { Primitives } from '../../crypto/primitives.ts';
 import { asPanoramixError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
@@ -22,10 +22,18 @@ const GROUP_MAX = 64;
 /** A message for somebody's endpoint. */
 export interface Forward {
   readonly recipient: string;
+  /** Of the recipient; where it is not given, whichever is open. */
+  readonly endpointId?: string;
   readonly text: string;
   /** 32 hex digits: the repeats of one message have one. */
   readonly serial: string;
   readonly sinceMs: number;
+}
+
+/** A message of an OUTBOX on its way: its serial follows from its hash, so that repeats are harmless. */
+export function forwardOf(message: InboxMessage, sinceMs: number): Forward {
+  const { recipient, text, messageHash } = message;
+  return { recipient, text, serial: messageHash.slice(0, 32), sinceMs };
 }
 
 /** What forwarding works with. */
@@ -64,31 +72,31 @@ export class Forwards {
     const { published } = await gateway.endpoint(gatewayId);
     const query = { endpointId: gatewayId, box: 'OUTBOX' } as const;
     const outbox = await readBox(this.#client, this.#primitives, query, published ?? []);
+    await this.addMessages(
+      outbox.filter(({ recipient }) => recipient !== mixnetId),
+      nowMs,
+    );
+  }
+
+  /** Stores those messages of an OUTBOX whose recipients have an endpoint here. */
+  async addMessages(outbox: readonly InboxMessage[], nowMs: number): Promise<void> {
     const reachable = new Set<string>();
     for (const recipient of new Set(outbox.map((message) => message.recipient))) {
-      if (recipient === mixnetId) continue;
       if ((await this.#client.listEndpoints({ peer_id: recipient })).length > 0) {
         reachable.add(recipient);
       }
     }
-    const forwards = outbox
-      .filter(({ recipient }) => reachable.has(recipient))
-      .map(({ recipient, text, messageHash }) => ({
-        recipient,
-        text,
-        serial: messageHash.slice(0, 32),
-        sinceMs: nowMs,
-      }));
-    await this.add(forwards);
+    const known = outbox.filter(({ recipient }) => reachable.has(recipient));
+    await this.add(known.map((message) => forwardOf(message, nowMs)));
   }
 
   /** Stores messages durably; the same serial again changes nothing. */
   async add(forwards: readonly Forward[]): Promise<void> {
     if (forwards.length === 0) return;
-    const fields = forwards.flatMap((forward) => [
-      forward.serial,
-      Buffer.from(this.#sealing.seal(fromUtf8(JSON.stringify(forward)), forward.serial)),
-    ]);
+    const fields = forwards.flatMap((forward) => {
+      const name = `${forward.serial}/${forward.endpointId ?? ''}`;
+      return [name, Buffer.from(this.#sealing.seal(fromUtf8(JSON.stringify(forward)), name))];
+    });
     await guarded('store messages for recipients', async () => {
       await this.#store.redis.hset(this.#key(), ...fields);
     });
@@ -103,17 +111,17 @@ export class Forwards {
 
   /** Posts what can be posted now. @returns whether something still waits */
   async post(nowMs: number): Promise<boolean> {
-    const serials = await guarded('list messages for recipients', () =>
+    const names = await guarded('list messages for recipients', () =>
       this.#store.redis.hkeys(this.#key()),
     );
     const endpoints = new Map<string, string | null>();
     let waiting = 0;
-    for (let from = 0; from < serials.length; from += GROUP_MAX) {
-      for (const serial of serials.slice(from, from + GROUP_MAX)) {
-        const forward = await this.#load(serial);
+    for (let from = 0; from < names.length; from += GROUP_MAX) {
+      for (const name of names.slice(from, from + GROUP_MAX)) {
+        const forward = await this.#load(name);
         const done = forward === null || (await this.#postOne(forward, endpoints, nowMs));
         if (done)
-          await guarded('remove a message', () => this.#store.redis.hdel(this.#key(), serial));
+          await guarded('remove a message', () => this.#store.redis.hdel(this.#key(), name));
         else waiting++;
       }
     }
@@ -128,7 +136,7 @@ export class Forwards {
   ): Promise<boolean> {
     const { recipient, text, serial } = forward;
     if (!endpoints.has(recipient)) endpoints.set(recipient, await this.#openEndpoint(recipient));
-    const endpointId = endpoints.get(recipient) ?? null;
+    const endpointId = forward.endpointId ?? endpoints.get(recipient) ?? null;
     const reason =
       endpointId === null
         ? 'endpoint-closed'
@@ -152,11 +160,11 @@ export class Forwards {
     return endpoint?.endpoint_id ?? null;
   }
 
-  async #load(serial: string): Promise<Forward | null> {
+  async #load(name: string): Promise<Forward | null> {
     const sealed = await guarded('load a message', () =>
-      this.#store.redis.hgetBuffer(this.#key(), serial),
+      this.#store.redis.hgetBuffer(this.#key(), name),
     );
-    const plain = sealed && this.#sealing.unseal(sealed, serial);
+    const plain = sealed && this.#sealing.unseal(sealed, name);
     return plain && (JSON.parse(toUtf8(plain)) as Forward);
   }
 

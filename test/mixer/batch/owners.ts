@@ -15,6 +15,7 @@ import type { GatewayTerms } from '../../../src/mixer/batch/creation.ts';
 import { Forwards } from '../../../src/mixer/batch/forwards.ts';
 import { ReplayClaims } from '../../../src/mixer/batch/replay-claims.ts';
 import { MixnetStateFile } from '../../../src/mixer/mixnet-state.ts';
+import type { StopTerms } from '../../../src/mixnet/batch-stops.ts';
 import type { PacketParams } from '../../../src/mixnet/directory-texts.ts';
 import type { Store } from '../../../src/redis/embedded.ts';
 import { createSealing } from '../../../src/redis/sealing.ts';
@@ -63,6 +64,8 @@ export async function foundTogether(
     readonly count?: number;
     readonly params?: PacketParams;
     readonly gateway?: Partial<GatewayTerms>;
+    /** Instead of a gateway. */
+    readonly stops?: StopTerms;
     readonly node?: Partial<BatchNodeOptions>;
     /** What an owner reaches the controller through, by its place. */
     readonly addressOf?: (place: number) => string | undefined;
@@ -83,7 +86,7 @@ export async function foundTogether(
     mixnetName: 'our_mix-net',
     params: more.params ?? D42_PARAMS,
     invitations: others.length,
-    gateway: { ...GATEWAY, ...more.gateway },
+    ...(more.stops ? { stops: more.stops } : { gateway: { ...GATEWAY, ...more.gateway } }),
   });
   const invitations = await Promise.race([told.promise, founding.then(() => [])]);
   const joining = others.map((owner, index) =>
