@@ -57,12 +57,12 @@ export class BatchStore {
     message: MessageCreate,
     messageHash: string,
     signer: string,
+    boxMax: number,
   ): { readonly script: Script; readonly call: ScriptCall } {
     const { endpoint_id: id, box, sender, recipient, serial, text } = message;
     const meta: Meta = { sender, recipient, serial, message_hash: messageHash };
-    const { data, owners } = endpoint.value;
-    const [boxMax, counted] =
-      box === 'INBOX' ? [data.size_max, ''] : [data.size_max * owners.length, signer];
+    const { size_max: ownersMax } = endpoint.value.data;
+    const counted = box === 'PROCESSBOX' ? signer : '';
     const call = {
       keys: [
         endpoint.key,
@@ -77,7 +77,7 @@ export class BatchStore {
         messageHash,
         boxMax,
         counted,
-        data.size_max,
+        ownersMax,
         JSON.stringify(meta),
         text,
       ],

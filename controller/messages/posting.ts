@@ -104,9 +104,10 @@ async function decide(
     if (await boxes.messages.hasSeen(message.endpoint_id, hash)) return taken(posting);
     return isFirst && mayChange(value) ? 'later' : open;
   }
+  const { boxMax } = allowed.value;
   return isBatch(value)
-    ? boxes.batches.postCall({ ...endpoint, value }, message, hash, poster.keyData)
-    : boxes.messages.postCall(endpoint, message, hash, allowed.value.backlogMax);
+    ? boxes.batches.postCall({ ...endpoint, value }, message, hash, poster.keyData, boxMax)
+    : boxes.messages.postCall(endpoint, message, hash, boxMax);
 }
 
 /** Nodes, and owners at their own endpoint, post as fast as they can. */

@@ -23,13 +23,13 @@ export function mayPost(
   endpoint: Endpoint,
   message: MessageCreate,
   poster: Poster,
-): Ruled<{ readonly backlogMax: number }> {
+): Ruled<{ readonly boxMax: number }> {
   const { data, owners } = endpoint;
   const isOwner = owners.includes(poster.keyData);
   if (message.box === 'PROCESSBOX' && isBatch(endpoint)) {
     if (!isOwner) return refuse('box-refused');
     return message.sender === data.peer_id
-      ? allow({ backlogMax: data.size_max })
+      ? allow({ boxMax: data.size_max * owners.length })
       : refuse('key-foreign');
   }
   if (message.sender !== poster.keyData) return refuse('key-foreign');
@@ -43,7 +43,7 @@ export function mayPost(
     (data.senders === 'peers' && poster.isPeer);
   if (!welcome) return refuse('sender-refused');
   const whole = isBatch(endpoint) || poster.isNode;
-  return allow({ backlogMax: whole ? data.size_max : Math.ceil(data.size_max / 2) });
+  return allow({ boxMax: whole ? data.size_max : Math.ceil(data.size_max / 2) });
 }
 
 /** Whether the status lets a new message into a box. */

@@ -73,13 +73,13 @@ export class MessageStore {
     endpoint: Document<Endpoint>,
     message: MessageCreate,
     messageHash: string,
-    backlogMax: number,
+    boxMax: number,
   ): { readonly script: Script; readonly call: ScriptCall } {
     const id = message.endpoint_id;
     const { sender, recipient, serial, text, box } = message;
     const call = {
       keys: [endpoint.key, this.#position(id), this.#box(id, box), this.#seen(id)],
-      values: [endpoint.version, messageHash, backlogMax, sender, recipient, serial, text],
+      values: [endpoint.version, messageHash, boxMax, sender, recipient, serial, text],
     };
     return { script: POST, call };
   }

@@ -230,7 +230,8 @@ test('repeats of a message change nothing, wherever it is now', async (t) => {
   const sender = await bed.peer();
   const own = serial();
   const hash = await batch.post(sender, 'once', own);
-  const kept = await batch.post(sender, 'kept', serial());
+  const keptSerial = serial();
+  const kept = await batch.post(sender, 'kept', keptSerial);
   await Promise.all([1, 2, 3].map(() => batch.post(sender, 'once', own)));
   t.deepEqual(await batch.texts('INBOX'), ['once', 'kept']);
   await batch.change({ status: 'CLOSED', message_hashes: [hash] });
@@ -239,6 +240,13 @@ test('repeats of a message change nothing, wherever it is now', async (t) => {
   await batch.change({ status: 'OPEN' });
   t.is(await batch.post(sender, 'once', own), hash);
   t.deepEqual(await batch.texts('INBOX'), ['kept']);
+  // As after so many messages that no repeat of this one is remembered; but it is still there.
+  const { redis, prefix } = bed.store;
+  t.is(await redis.zrem(`${prefix}:api:seen:${batch.id}`, kept), 1);
+  const inbox = () => batch.first.listMessages({ endpointId: batch.id, box: 'INBOX' });
+  const before = await inbox();
+  t.is(await batch.post(sender, 'kept', keptSerial), kept);
+  t.deepEqual(await inbox(), before, 'not even its id');
   await batch.change({ status: 'CLOSED', message_hashes: [kept] });
 });
 
