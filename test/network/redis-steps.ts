@@ -154,7 +154,7 @@ function stepOf(words: readonly string[]): RedisStep | null {
   const keys = words.slice(3, 3 + Number(words[2]));
   const has = (part: string): boolean => keys.some((key) => key.includes(part));
   if (has(':tags:')) return 'commit';
-  if (keys.some((key) => /:mixing:id$/.test(key))) return 'mixing job';
+  if (keys.some((key) => key.endsWith(':mixing:id'))) return 'mixing job';
   if (keys.some((key) => /:outbound-[^:]*:id$/.test(key))) return 'outbound job';
   if (keys.length === 1 && has(':record:')) return 'removal of a record';
   if (has(':record:') && has(':sent:')) return 'packet of a tick';
