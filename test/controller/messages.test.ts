@@ -152,6 +152,7 @@ test('a backlog longer than one step is released whole', async (t) => {
 test('a long poll is answered the moment a message arrives', async (t) => {
   const bed = await privateController(t, store());
   const [owner, sender] = await mixPosition(bed);
+  const tookMs: number[] = [];
   for (let round = 1; round <= 5; round++) {
     const waiting = owner.listMessages({ ...INBOX, after: round - 1, waitMs: 20_000 });
     await delay(50);
@@ -161,8 +162,10 @@ test('a long poll is answered the moment a message arrives', async (t) => {
       (await waiting).map((message) => message.text),
       [`${round}`],
     );
-    t.true(performance.now() - postedMs < 900, 'sooner than the fallback');
+    tookMs.push(performance.now() - postedMs);
   }
+  // Without being woken each would take what is left of a second; a busy machine holds up some.
+  t.true(Math.min(...tookMs) < 500, 'sooner than the fallback');
 });
 
 test('a message that arrives while a long poll is looking is not slept over', async (t) => {
