@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import test from 'ava';
+import { parseConfig } from '../../src/config.ts';
 import type { SimulationReport } from '../../src/simulation/report.ts';
+import { DEFAULT_SPEC } from '../../src/simulation/spec.ts';
 
 const run = promisify(execFile);
 const main = resolve(import.meta.dirname, '../../src/cli/main.ts');
@@ -61,6 +63,19 @@ test('for people: what if we were ten providers, in a column beside what is, and
   const page = readFileSync(file, 'utf8');
   t.true(page.startsWith('<!doctype html>'));
   t.true(page.includes('what if providers=10,mixes=6,providers-mix=true'));
+});
+
+test('its defaults are those of a mixnet that is founded without any', (t) => {
+  const text =
+    'name: a\ndata_dir: d\ngateway: {}\nmixnet: { action: create, catalog_url: "http://a/" }\n';
+  const { mixnet, gateway } = parseConfig(text, '/a.yaml');
+  t.like(mixnet?.traffic, {
+    delay_mean_ms: DEFAULT_SPEC.delayMeanMs,
+    ticks_per_second: DEFAULT_SPEC.ticksPerSecond,
+    loops_per_second: DEFAULT_SPEC.loopsPerSecond,
+    mixes_per_route: DEFAULT_SPEC.mixesPerRoute,
+  });
+  t.is(gateway?.exit.delay_mean_ms, DEFAULT_SPEC.exitDelayMeanMs);
 });
 
 const refused: readonly (readonly [readonly string[], RegExp, number])[] = [
