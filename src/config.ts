@@ -45,7 +45,7 @@ function allowance({ mails, bytes }: { readonly mails: number; readonly bytes: n
 const traffic = z.strictObject({
   delay_mean_ms: z.int().min(0).max(3_600_000).default(2_000),
   ticks_per_second: z.number().positive().max(1_000).default(2),
-  loops_per_second: z.number().positive().max(1_000).default(0.5),
+  loops_per_second: z.number().positive().max(1_000).default(2),
   mixes_per_route: z.int().min(1).max(4).default(3),
   expiry_ms: z
     .int()

@@ -50,7 +50,7 @@ export const DEFAULT_SPEC: SimulationSpec = {
   ],
   burst: 1,
   ticksPerSecond: 2,
-  loopsPerSecond: 0.5,
+  loopsPerSecond: 2,
   delayMeanMs: 2000,
   exitDelayMeanMs: 20_000,
   mixesPerRoute: 3,
