@@ -3,7 +3,7 @@
  * the order key, from which shuffles and dummies follow. They serve all cycles of one endpoint, since
  * messages are carried from one into the next, and end with it.
  */
-import { rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { endpointId as endpointIdField } from '../../api/fields.ts';
@@ -68,6 +68,13 @@ export function readOrCreateBatchKeys(
 /** Destroys the keys of an endpoint that will not open again: what went through it stays closed. */
 export function destroyBatchKeys(dataDir: string, endpointId: string): void {
   rmSync(pathOf(dataDir, endpointId), { force: true });
+}
+
+/** Endpoints of whose keys there is a file. */
+export function listBatchKeys(dataDir: string): string[] {
+  const folder = join(dataDir, FOLDER);
+  const names = existsSync(folder) ? readdirSync(folder) : [];
+  return names.flatMap((name) => (name.endsWith('.json') ? [name.slice(0, -'.json'.length)] : []));
 }
 
 function pathOf(dataDir: string, endpointId: string): string {

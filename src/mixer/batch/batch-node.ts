@@ -12,7 +12,7 @@ import { asPanoramixError, PanoramixError } from '../../errors.ts';
 import { parseMixnet } from '../../mixnet/directory-texts.ts';
 import type { BatchState, MixnetState, MixnetStateFile } from '../mixnet-state.ts';
 import { agreeOnStep, type Step, type StepGround } from './agree-step.ts';
-import { destroyBatchKeys } from './batch-keys.ts';
+import { destroyBatchKeys, listBatchKeys } from './batch-keys.ts';
 import { carefulOf, type BatchView } from './batch-view.ts';
 import { closeStep, fixedStep, fullStep, Inbox } from './closing.ts';
 import { nextGatewayId, termsOf } from './creation.ts';
@@ -100,6 +100,7 @@ export class BatchNode {
   async #turn(): Promise<void> {
     const state = this.#read();
     if (state.batch.step === 'create') return await this.#renew(state);
+    await this.#destroyOldKeys(state.batch);
     const cycle = await readCycle(this.#options, state.mixnet_id, state.batch);
     const owners = cycle.links.map((link) => link.peerId);
     const { step, next } = await this.#stepOf(cycle, state.batch);
@@ -192,7 +193,7 @@ export class BatchNode {
 
   /** The gateway has had its cycles: all owners draw new keys and open the next one on the same terms. */
   async #renew(state: OwnerState): Promise<void> {
-    const { claims, dataDir, identity, forwards, log } = this.#options;
+    const { identity, forwards, log } = this.#options;
     const cycle = await readCycle(this.#options, state.mixnet_id, state.batch);
     await forwards.addFrom(cycle, this.#party.now());
     const { terms: founding, owners } = await carefulOf(this.#options, state.mixnet_id).peer();
@@ -209,12 +210,20 @@ export class BatchNode {
         canonicalText(terms) === canonicalText(wanted) ? null : 'terms-changed',
     };
     await openGateway(this.#options, this.#ground(state, owners), wish, this.#closingsMax);
-    // Nothing will be sent to the old keys again: what went through them stays closed.
-    const old = linkIdOf(identity.peerId, cycle.gatewayId);
-    destroyBatchKeys(dataDir, old);
-    await claims.destroy(old);
     const fields = { event: 'gateway-renewed', endpointId: wanted.endpointId };
     log.info(fields, 'Opened the next gateway with new keys');
+  }
+
+  /** Nothing will be sent to another gateway's keys again: what went through them stays closed. */
+  async #destroyOldKeys(batch: BatchState): Promise<void> {
+    const { claims, dataDir, identity } = this.#options;
+    const present = linkIdOf(identity.peerId, batch.endpoint_id ?? '');
+    for (const endpointId of listBatchKeys(dataDir)) {
+      if (endpointId === present) continue;
+      // The key goes last: where it is still there after a crash, both go again.
+      await claims.destroy(endpointId);
+      destroyBatchKeys(dataDir, endpointId);
+    }
   }
 
   #ground(state: OwnerState, owners: readonly string[]): StepGround {
