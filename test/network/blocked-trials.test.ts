@@ -29,7 +29,7 @@ const random = seededRandom(55);
 const mixes = Array.from({ length: 6 }, (_, i) => madeNode(i + 2));
 const gateways = Array.from({ length: 4 }, (_, i) => madeNode(i + 20, { roles: ['gateway'] }));
 const directory = madeDirectory([...mixes, ...gateways]);
-const { delayMeanMs, loopsPerSecond, ticksPerSecond } = directory.traffic;
+const { delayMeanMs, ticksPerSecond } = directory.traffic;
 const sphinx = createSphinx(directory.params, { ...native, random });
 /** Packets in a mix: four gateways' ticks and their answers, three of six mixes each, for a mean delay. */
 const INSIDE = (4 * ticksPerSecond * 2 * 3 * delayMeanMs) / 6 / 1_000;
@@ -42,7 +42,7 @@ interface Watcher {
   readonly trips: readonly Trip[];
 }
 
-const aMix = watcher(mixes[0]?.peerId as string, loopsPerSecond, 0, (me) =>
+const aMix = watcher(mixes[0]?.peerId as string, 2, 0, (me) =>
   prepareLoop(sphinx, random, { directory, me, nowMs: NOW_MS }),
 );
 const aGateway = watcher(gateways[0]?.peerId as string, ticksPerSecond, delayMeanMs, (entry) => {
@@ -57,7 +57,7 @@ const aGateway = watcher(gateways[0]?.peerId as string, ticksPerSecond, delayMea
 
 for (const { perSecond, rows } of [
   {
-    perSecond: loopsPerSecond,
+    perSecond: 0.5,
     rows: [
       { wait: 0, noticedMin: 0, unseenMax: 0.06 },
       { wait: 2, noticedMin: 0.1, unseenMax: 0.35 },
@@ -66,8 +66,9 @@ for (const { perSecond, rows } of [
       { wait: 8, noticedMin: 0.92, unseenMax: 0.08 },
     ],
   },
+  // The default.
   {
-    perSecond: 4 * loopsPerSecond,
+    perSecond: 2,
     rows: [
       { wait: 0, noticedMin: 0.1, unseenMax: 0.03 },
       { wait: 2, noticedMin: 0.85, unseenMax: 0.05 },
