@@ -10,7 +10,7 @@ import type { Log } from '../../src/log.ts';
 import type { Store } from '../../src/redis/embedded.ts';
 import { rewriteNow } from '../../src/redis/rewrite.ts';
 import { BusyNode } from './busy-node.ts';
-import { temporaryDataDir, temporaryStore } from './private-redis.ts';
+import { temporaryDataDir, temporaryStore, until } from './private-redis.ts';
 import { findBytes } from './search-bytes.ts';
 import type { Needle, Source } from './search-bytes.ts';
 import {
@@ -71,6 +71,9 @@ async function workedNode(t: ExecutionContext): Promise<{
     void lines.push(JSON.stringify({ ...fields, text }));
   const log: Log = { debug: say, info: say, warn: say, error: say };
   const store = await temporaryStore(t, { dataDir, log });
+  // A program rewrites soon after its start; from then on there is a minute for the work.
+  await store.redis.set('first', 'write');
+  await until(async () => !/last_rewrite_time_sec:-1/.test(await store.redis.info('persistence')));
   const startedMs = Date.now();
   const node = new BusyNode(store);
   await node.work();
