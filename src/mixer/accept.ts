@@ -11,8 +11,14 @@ import { signEnvelope } from '../mixnet/envelope.ts';
 import { FRAGMENTS_MAX, fragmentsOf } from '../mixnet/fragment.ts';
 import type { Geometry } from '../mixnet/geometry.ts';
 import { joinedBytes } from '../mixnet/prepare.ts';
+import { coarseEnd } from '../redis/coarse-time.ts';
 import type { MailStore } from '../redis/mail-store.ts';
 import type { DirectorySource } from './directory-source.ts';
+
+/** An expiry to the ms would tell the exit when the mail was sent; of 5 days a step is 6 hours. */
+const EXPIRY_STEPS = 20;
+/** An exit takes what expires at most a day later than the snapshot says (`mixnet/mix.ts`). */
+const EXPIRY_STEP_MS_MAX = 6 * 3_600_000;
 
 export interface AcceptOptions {
   readonly identity: Identity;
@@ -36,6 +42,7 @@ export async function acceptMail(
   const { identity, primitives, mails, directory, geometryOf, now } = options;
   const held = directory.current();
   if (!held.ok) throw new PanoramixError('directory-unusable', held.reason);
+  const lifetimeMs = held.directory.traffic.expiryMs;
   const envelope = signEnvelope(primitives, identity, {
     mixnet: held.directory.mixnetId,
     messageId: mail.messageId,
@@ -48,7 +55,7 @@ export async function acceptMail(
     ...(mail.ret === undefined ? {} : { ret: mail.ret }),
     bytes: mail.data.length,
     sha256: mail.sha256,
-    expiryMs: now() + held.directory.traffic.expiryMs,
+    expiryMs: coarseEnd(now(), lifetimeMs, Math.min(lifetimeMs / EXPIRY_STEPS, EXPIRY_STEP_MS_MAX)),
   });
   const messageBytes = joinedBytes(envelope, mail.data);
   if (fragmentsOf(messageBytes, geometryOf(held.directory)) > FRAGMENTS_MAX) {

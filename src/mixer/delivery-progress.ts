@@ -7,11 +7,12 @@ import { fromUtf8, toUtf8 } from '../bytes.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import type { Envelope } from '../mixnet/envelope.ts';
 import { guarded } from '../redis/clients.ts';
+import { coarseEnd, DAY_MS } from '../redis/coarse-time.ts';
 import type { Store } from '../redis/embedded.ts';
 import { createSealing, type Sealing } from '../redis/sealing.ts';
 
 /** As long as a message id is remembered as delivered. */
-const KEEP_SECONDS = 14 * 24 * 3600;
+const KEPT_MS = 14 * DAY_MS;
 
 /** One recipient's end: `accepted`, or why not, as the mail server or this exit said it. */
 export type RecipientOutcome =
@@ -68,7 +69,7 @@ export class DeliveryProgress {
       await this.#store.redis
         .multi()
         .hset(this.#key(id), ...fields)
-        .expire(this.#key(id), KEEP_SECONDS)
+        .pexpireat(this.#key(id), coarseEnd(Date.now(), KEPT_MS))
         .exec();
     });
   }
@@ -86,8 +87,8 @@ export class DeliveryProgress {
       await this.#store.redis.set(
         `${this.#store.prefix}:failed:${id}`,
         this.#seal(failed, `failed:${id}`),
-        'EX',
-        KEEP_SECONDS,
+        'PXAT',
+        coarseEnd(Date.now(), KEPT_MS),
       );
     });
   }
