@@ -8,8 +8,9 @@ import type { ControllerClient } from '../client/controller.ts';
 import { LABELS, type Primitives } from '../crypto/primitives.ts';
 import { asPanoramixError, type ErrorCode } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { drawDelayMs, dueAfterStop } from '../mixnet/delay.ts';
+import { dueAfterStop } from '../mixnet/delay.ts';
 import { nodeByAddress, type Directory, type DirectoryNode } from '../mixnet/directory.ts';
+import { drawHoldMs } from '../mixnet/hold.ts';
 import type { RunningJob } from '../redis/queues.ts';
 import type { ForwardRecord, Records } from '../redis/records.ts';
 import type { StorageKeys } from '../redis/sealing.ts';
@@ -18,6 +19,7 @@ import { Departures } from './departures.ts';
 import type { DirectorySource } from './directory-source.ts';
 import { TICKS_OWNER } from './emission.ts';
 import { Links } from './links.ts';
+import type { Alarm } from './loop-watch.ts';
 import { Rarely } from './rarely.ts';
 
 /** With these the next hop has said that it will never take this packet: its key is gone. */
@@ -33,12 +35,6 @@ const OWN_WAITING_MAX = 256;
  * the sender has sent again what it carried.
  */
 const TRIED_MS_MAX = 2 * 3_600_000;
-/**
- * While the alarm is on, each packet of another is held once for this many more mean delays, and never
- * for good: at 2 s it is 20 s, in which one that an attacker had let through alone leaves among others
- * that came since, while nodes that hold each other's packets still let them through in the end.
- */
-const HELD_MEANS = 10;
 /** How long a packet that was committed waits for the first directory before its job looks again. */
 const NO_DIRECTORY_MS = 1000;
 
@@ -49,8 +45,8 @@ export interface ForwarderOptions {
   readonly directory: Pick<DirectorySource, 'last'>;
   /** Looks for a newer directory, at most every few seconds however often it is asked. */
   readonly refreshDirectory: () => Promise<unknown>;
-  /** The number of the alarm that is on; null where none is. */
-  readonly alarm: () => number | null;
+  /** The alarm that is on; null where none is. */
+  readonly alarm: () => Alarm | null;
   /** The controller at a URL, with the node's own key. */
   readonly clientFor: (url: string) => Pick<ControllerClient, 'postMessage'>;
   readonly counters: Counters;
@@ -142,13 +138,16 @@ export class Forwarder {
   /** When to come again, where the alarm is on and has not held this packet yet; null where it may go. */
   #whileAlarmed({ recordId, endpointId }: ForwardRecord, { traffic }: Directory): number | null {
     const { alarm, now, primitives, counters } = this.#options;
-    const number = alarm();
+    const present = alarm();
     // Own packets are how we hear that it is over.
-    if (number === null || endpointId === TICKS_OWNER) return null;
-    if (this.#heldFor.get(recordId) === number) return null;
-    this.#heldFor.set(recordId, number);
+    if (present === null || endpointId === TICKS_OWNER) return null;
+    if (this.#heldFor.get(recordId) === present.number) return null;
+    const alarmedForMs = now() - present.sinceMs;
+    const holdMs = drawHoldMs(primitives.random, alarmedForMs, traffic.delayMeanMs);
+    if (holdMs === null) return null;
+    this.#heldFor.set(recordId, present.number);
     counters.count('held');
-    return now() + drawDelayMs(primitives.random, HELD_MEANS * traffic.delayMeanMs);
+    return now() + holdMs;
   }
 
   /** Null once the next hop has the packet, a reason where it never will; else when to try. */

@@ -27,11 +27,19 @@ export interface LoopWatchOptions {
   readonly write: (loops: StoredLoops) => Promise<void>;
 }
 
+/** An alarm that is on. */
+export interface Alarm {
+  /** From 1. */
+  readonly number: number;
+  /** Since when, in ms since 1970. */
+  readonly sinceMs: number;
+}
+
 export class LoopWatch {
   readonly #options: LoopWatchOptions;
   readonly #loops: Loops;
   #alarms = 0;
-  #isAlarmed = false;
+  #alarm: Alarm | null = null;
   #timers: NodeJS.Timeout[] = [];
 
   constructor(options: LoopWatchOptions) {
@@ -67,25 +75,26 @@ export class LoopWatch {
     this.#loops.returned(id, this.#options.now());
   }
 
-  /** The number of the alarm that is on, from 1; null where none is. */
-  alarm(): number | null {
-    return this.#isAlarmed ? this.#alarms : null;
+  /** The alarm that is on; null where none is. */
+  alarm(): Alarm | null {
+    return this.#alarm;
   }
 
   #judge(): void {
     const { now, counters, log } = this.#options;
     const { isAlarmed, returned, due } = this.#loops.judge(now());
-    if (isAlarmed === this.#isAlarmed) return;
-    this.#isAlarmed = isAlarmed;
+    if (isAlarmed === (this.#alarm !== null)) return;
     if (isAlarmed) {
       this.#alarms += 1;
+      this.#alarm = { number: this.#alarms, sinceMs: now() };
       counters.count('loop-alarm');
       log.warn(
         { event: 'loop-alarm', returned, due },
-        'Too few of our own packets come back: packets of others are held longer',
+        'Too few of our own packets come back: packets of others are held longer for a while',
       );
       return;
     }
+    this.#alarm = null;
     log.info(
       { event: 'loop-alarm-over', returned, due },
       'Our own packets come back again: packets of others leave at their times',

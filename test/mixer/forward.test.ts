@@ -7,6 +7,7 @@ import { silentLog } from '../../src/log.ts';
 import { Counters } from '../../src/mixer/counters.ts';
 import { TICKS_OWNER } from '../../src/mixer/emission.ts';
 import { Forwarder } from '../../src/mixer/forward.ts';
+import type { Alarm } from '../../src/mixer/loop-watch.ts';
 import { openQueue, openWorker } from '../../src/redis/queues.ts';
 import { Records, type ForwardRecord } from '../../src/redis/records.ts';
 import { sharedStore } from '../controller/private-controller.ts';
@@ -31,7 +32,7 @@ function create(
   const posted: (Posted & { url: string })[] = [];
   const counters = new Counters();
   const clock = { nowMs: NOW_MS };
-  const alarm: { number: number | null } = { number: null };
+  const alarm: { on: Alarm | null } = { on: null };
   const looks: string[] = [];
   const said: unknown[] = [];
   const forwarder = new Forwarder({
@@ -40,7 +41,7 @@ function create(
     storageKeys,
     directory: { last: () => directory },
     refreshDirectory: async () => await Promise.resolve(looks.push('look')),
-    alarm: () => alarm.number,
+    alarm: () => alarm.on,
     clientFor: (url) => ({
       postMessage: async (message) => {
         if (url === hanging.url) await hanging.until;
@@ -153,7 +154,7 @@ test('what was overdue at the start waits afresh, once', async (t) => {
 test('while too few of the own packets come back, each of others waits once more, own ones do not', async (t) => {
   const { alarm, clock, counters, posted, put, work } = create();
   const [other, own] = [await put(), await put({ endpointId: TICKS_OWNER })];
-  alarm.number = 1;
+  alarm.on = { number: 1, sinceMs: NOW_MS };
   const delays: number[] = [];
   for (let i = 0; i < 100; i++) {
     const again = await work(await put());
@@ -175,13 +176,23 @@ test('while too few of the own packets come back, each of others waits once more
 test('a packet that waits at the next alarm again is held again', async (t) => {
   const { alarm, put, work } = create({ code: 'endpoint-full' });
   const recordId = await put();
-  alarm.number = 1;
+  alarm.on = { number: 1, sinceMs: NOW_MS };
   t.truthy(await work(recordId));
   await t.throwsAsync(work(recordId), { message: /endpoint-full/ });
-  alarm.number = null;
+  alarm.on = null;
   await t.throwsAsync(work(recordId), { message: /endpoint-full/ });
-  alarm.number = 2;
+  alarm.on = { number: 2, sinceMs: NOW_MS };
   t.truthy(await work(recordId));
+});
+
+test('an alarm that does not end holds packets for a minute, or all nodes would hold for ever', async (t) => {
+  const { alarm, clock, put, work, posted } = create();
+  alarm.on = { number: 1, sinceMs: NOW_MS };
+  clock.nowMs = NOW_MS + 59_999;
+  t.truthy(await work(await put()));
+  clock.nowMs = NOW_MS + 60_000;
+  t.is(await work(await put()), undefined);
+  t.is(posted.length, 1);
 });
 
 test('of packets that cannot be passed on the log says one line, not one for each', async (t) => {
