@@ -23,6 +23,8 @@ export interface LoopWatchOptions {
   readonly now: () => number;
   readonly counters: Counters;
   readonly log: Log;
+  /** Whether this node collects what comes for it: without a directory it does not. */
+  readonly listens: () => boolean;
   /** Leaves what `status` shows. */
   readonly write: (loops: StoredLoops) => Promise<void>;
 }
@@ -37,7 +39,7 @@ export interface Alarm {
 
 export class LoopWatch {
   readonly #options: LoopWatchOptions;
-  readonly #loops: Loops;
+  #loops: Loops;
   #alarms = 0;
   #alarm: Alarm | null = null;
   #timers: NodeJS.Timeout[] = [];
@@ -81,7 +83,9 @@ export class LoopWatch {
   }
 
   #judge(): void {
-    const { now, counters, log } = this.#options;
+    const { me, now, counters, log, listens } = this.#options;
+    // Who does not listen learns nothing of what comes back: what was sent before does not count.
+    if (!listens()) this.#loops = new Loops(me);
     const { isAlarmed, returned, due } = this.#loops.judge(now());
     if (isAlarmed === (this.#alarm !== null)) return;
     if (isAlarmed) {

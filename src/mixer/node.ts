@@ -70,7 +70,8 @@ export class MixNode {
     const isGateway = options.gateway !== undefined;
     this.#views = new Views({ primitives, directory, me, isGateway });
     const write: LoopWatchOptions['write'] = async (loops) => await writeLoopReport(store, loops);
-    this.#watch = new LoopWatch({ me, now, counters: this.counters, log, write });
+    const listens = (): boolean => directory.current().ok;
+    this.#watch = new LoopWatch({ me, now, counters: this.counters, log, listens, write });
     this.#refreshDirectory = limitedRefresh(directory);
   }
 

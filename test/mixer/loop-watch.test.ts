@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import { toHex } from '../../src/bytes.ts';
 import { native } from '../../src/crypto/native.ts';
@@ -15,13 +16,20 @@ const store = sharedStore(test);
 
 /** A watch over trips through three mixes, whose clock a test moves. */
 async function create(t: ExecutionContext, write?: (loops: StoredLoops) => Promise<void>) {
-  const clock = { nowMs: 1_000_000 };
+  const clock = { nowMs: 1_000_000, listens: true };
   const counters = new Counters();
   const said: { event?: string }[] = [];
   const note = (fields: object): void => void said.push(fields);
   const log = { ...silentLog, info: note, warn: note };
   const keep = write ?? (async (loops) => await writeLoopReport(store(), loops));
-  const watch = new LoopWatch({ me: ME, now: () => clock.nowMs, counters, log, write: keep });
+  const watch = new LoopWatch({
+    me: ME,
+    now: () => clock.nowMs,
+    counters,
+    log,
+    listens: () => clock.listens,
+    write: keep,
+  });
   const parts = await outboundParts(store());
   const ready = parts.ready();
   await ready.fill(parts.exit);
@@ -73,6 +81,21 @@ test('one mix that drops is no alarm, and shows in the report', async (t) => {
   t.like(stored?.report.nodes[peerIdOf(3)], { due: 20, returned: 0 });
   t.like(stored?.report.nodes[peerIdOf(2)], { due: 20, returned: 20 });
   t.like(stored?.report.links[`${peerIdOf(1)}>${peerIdOf(3)}`], { due: 20, returned: 0 });
+});
+
+test('what was sent while or before nothing was collected, as without a directory, is no alarm', async (t) => {
+  const { clock, counters, watch, trip } = await create(t);
+  for (let i = 0; i < 20; i++) trip(false);
+  clock.listens = false;
+  await sleep(600);
+  clock.nowMs += 1000;
+  clock.listens = true;
+  await sleep(600);
+  t.is(watch.alarm(), null);
+  t.is(counters.of('loop-alarm'), 0);
+  for (let i = 0; i < 4; i++) trip(false);
+  clock.nowMs += 1000;
+  await until(() => watch.alarm() !== null);
 });
 
 test('a report that could not be stored is written again later, and stops nothing', async (t) => {

@@ -68,7 +68,7 @@ export async function outboundParts(store: Store, over: { readonly now?: () => n
     log,
     now,
   });
-  const watch = new LoopWatch({ me: ME, now, counters, log, write: nowhere });
+  const watch = new LoopWatch({ me: ME, now, counters, log, listens: () => true, write: nowhere });
   const { random } = native;
   const emission = new Emission({ random, now, sent, mixing, watch, counters });
   const view = (): MixView | null => held.view;
