@@ -66,6 +66,14 @@ export class AllKeys {
     return this.#names.get(peerId) ?? 'a stranger';
   }
 
+  /** The replay tag of a packet at a node, 16 bytes. */
+  tag(name: string, text: string): Uint8Array {
+    const packet = fromBase64url(text) ?? new Uint8Array();
+    const peeled = this.sphinx.peelHeader(this.#secrets.get(name) as Uint8Array, packet);
+    if (peeled.kind === 'drop') throw new Error(peeled.reason);
+    return peeled.tag;
+  }
+
   /** What the node of this name must make of a packet, given as a message's text. */
   fate(name: string, text: string): Fate {
     const { sphinx, geometry } = this;
