@@ -90,6 +90,8 @@ const schema = z.strictObject({
       catalog_url: httpUrl.default('http://127.0.0.1:8000/'),
       /** The wizard's state file of the node that this controller serves; says who the nodes are. */
       mixnet_file: z.string().optional(),
+      /** Addresses of the proxies in front, whose X-Forwarded-For is believed. */
+      trusted_proxies: z.array(z.union([z.ipv4(), z.ipv6()])).default([]),
     })
     .optional(),
   node: z

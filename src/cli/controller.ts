@@ -5,6 +5,7 @@
 import { statSync } from 'node:fs';
 import { Command } from 'commander';
 import { createController } from '../../controller/app.ts';
+import { LIMITS } from '../../controller/limits.ts';
 import { isLoopback, readConfig, section, type Config } from '../config.ts';
 import { native } from '../crypto/native.ts';
 import { PanoramixError } from '../errors.ts';
@@ -34,6 +35,7 @@ async function startController(config: Config, log: Log): Promise<Running> {
     listen,
     catalog_url: catalogUrl,
     mixnet_file: mixnetFile,
+    trusted_proxies: trustedProxies,
   } = section(config, 'controller');
   lockDataDir(config.data_dir, 'controller');
   if (!isLoopback(listen.host) && catalogUrl.startsWith('http:')) {
@@ -54,6 +56,7 @@ async function startController(config: Config, log: Log): Promise<Running> {
     primitives: native,
     catalogUrl,
     log,
+    limits: { ...LIMITS, trustedProxies },
     ...(mixnetFile && { nodes: new NodesOfStateFile(mixnetFile) }),
   });
   try {
