@@ -133,7 +133,11 @@ async function exchange(
         resolve({ status: answer.statusCode ?? 0, reason, body: said });
       });
     });
-    sending.once('error', reject);
+    sending.once('error', (error) => {
+      // The server may end an idle connection at the moment of its next use; a repeat is harmless.
+      if (sending.reusedSocket) resolve(exchange(url, method, headers, body));
+      else reject(error);
+    });
     sending.end(body);
   });
 }
