@@ -95,6 +95,8 @@ async function captureReal(runsOfEach: number): Promise<{
   readonly faults: Readonly<Record<string, Verdict>>;
 }> {
   const recorded = await startRecordedMixnet(RATES);
+  const interrupt = (): void => void recorded.stop().finally(() => process.exit(1));
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
   try {
     await sleep(10_000);
     const options = {
@@ -119,6 +121,7 @@ async function captureReal(runsOfEach: number): Promise<{
     say(`real, each packet repeated: ${verdictLine(fault)}`);
     return { honest: judged, faults: { 'real mixnet, each packet repeated': fault } };
   } finally {
+    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
     await recorded.stop();
   }
 }
