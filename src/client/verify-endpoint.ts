@@ -34,6 +34,8 @@ export interface VerifiedEndpoint {
   readonly status: EndpointStatus;
   /** Message hashes that the present cycle has taken, sorted; null before its closing, or without cycles. */
   readonly accepted: readonly string[] | null;
+  /** Consensus id of the present cycle's closing; null before it. */
+  readonly closedBy: string | null;
   /** Message hashes that it has given; null before they are published. */
   readonly published: readonly string[] | null;
   /** `process_proof` of what was published; null before. */
@@ -69,12 +71,15 @@ export function verifyEndpoint(
     hold(opening !== undefined, 'log-missing');
     const fields = openedBy(primitives, peer, opening, said, records);
     let now: Cycle = { status: 'OPEN', taken: null, given: null };
+    let closedBy: string | null = null;
     let last = opening.consensus_id;
     for (const line of changes) {
       const change = changeBy(primitives, peer, endpointId, { line, last }, records);
       hold(NEXT[now.status].includes(change.status), 'status-mismatch');
       now = after(now, change, fields);
       last = line.consensus_id;
+      if (now.status === 'CLOSED') closedBy = last;
+      else if (now.taken === null) closedBy = null;
     }
     hold(said.status === now.status, 'status-mismatch');
     holdHashes(primitives, said, fields, now);
@@ -82,6 +87,7 @@ export function verifyEndpoint(
     return {
       fields,
       status: now.status,
+      closedBy,
       accepted: (isBatch && now.taken?.message_hashes) || null,
       published: (isBatch && now.given?.message_hashes) || null,
       proof: now.given?.process_proof ?? null,

@@ -3,6 +3,7 @@
  * malformed, replayed or goes astray, shuffle the rest. In two steps with the replay tags between them,
  * as in mix.ts: `openBatch` is cheap, `mixBatch` does the bodies and the shuffle.
  */
+import { batchHash } from '../api/message.ts';
 import { fromBase64url, toBase64url, toHex } from '../bytes.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import { wipe } from '../crypto/primitives.ts';
@@ -93,8 +94,9 @@ export function openBatch(
 
 /**
  * The costly half, for what has not been seen before, and the shuffle: every order equally likely, to
- * everybody without the order key.
- * @param batch names the cycle and what went into it, so that no order serves twice
+ * everybody without the order key. Order and serials follow from all that goes in: of two sets under one
+ * name neither tells anything about the other.
+ * @param batch names position and cycle, so that no order serves twice
  */
 export function mixBatch(
   position: BatchPosition,
@@ -109,8 +111,13 @@ export function mixBatch(
     if (typeof output === 'string') countDrop(drops, output);
     else peeled.push(output);
   }
-  const order = shuffle(batchRandom(primitives, orderKey, 'batchOrder', batch), peeled);
-  const serials = batchRandom(primitives, orderKey, 'batchSerial', batch);
+  const taken = batchHash(
+    primitives,
+    opened.map(({ messageHash }) => messageHash),
+  );
+  const context = `${batch}/${taken}`;
+  const order = shuffle(batchRandom(primitives, orderKey, 'batchOrder', context), peeled);
+  const serials = batchRandom(primitives, orderKey, 'batchSerial', context);
   // Serials are drawn after the shuffle: they say nothing of where a message stood before.
   const outputs = order.map((output) => ({ ...output, serial: toHex(serials(SERIAL_BYTES)) }));
   return { outputs, drops };

@@ -161,3 +161,15 @@ function copyOf<Header extends { blinding: Uint8Array; macKey: Uint8Array }>(
 ): Header {
   return { ...header, blinding: header.blinding.slice(), macKey: header.macKey.slice() };
 }
+
+test('another input of the same batch is drawn another order and other serials', (t) => {
+  const { positions, send } = createChain('X25519', 1);
+  const recipient = createIdentity(native).peerId;
+  const texts = Array.from({ length: 8 }, (_, index) => send(recipient, `message ${index}`));
+  const position = positions[0] as BatchPosition;
+  const serialsOf = (given: readonly string[]): string[] =>
+    pass(position, given).outputs.map(({ serial }) => serial);
+  const whole = serialsOf(texts);
+  t.deepEqual(serialsOf(texts), whole);
+  t.false(serialsOf(texts.slice(1)).some((serial) => whole.includes(serial)));
+});

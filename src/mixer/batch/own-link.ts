@@ -5,6 +5,7 @@
  */
 import { encodeBatchParams, type BatchLink } from '../../api/batch-params.ts';
 import { BATCH, type EndpointCreate } from '../../api/endpoint.ts';
+import { batchHash } from '../../api/message.ts';
 import { toHex } from '../../bytes.ts';
 import { nodeAddress } from '../../crypto/keys.ts';
 import { decodeLinkProof, encodeLinkProof } from '../../mixnet/batch-cycle.ts';
@@ -97,14 +98,18 @@ export async function passLink(
       });
       continue;
     }
-    if (endpoint.status === 'PROCESSED') {
-      if (decodeLinkProof(endpoint.proof ?? undefined)?.cycle === cycleId) return mixed;
+    const isOfBefore =
+      endpoint.status === 'PROCESSED' &&
+      decodeLinkProof(endpoint.proof ?? undefined)?.cycle !== cycleId;
+    if (isOfBefore) {
       await changeAlone(view, endpoint, { endpoint_id: endpointId, status: 'OPEN' });
       continue;
     }
+    // The link before may have published anew since: what it gave first, it gave.
     if (endpoint.accepted?.join() !== took.join()) {
       throw cycleRefused('input-differs', `${endpointId} was closed over other messages`);
     }
+    if (endpoint.status === 'PROCESSED') return mixed;
     await client.postMessages(messages);
     await changeAlone(view, endpoint, {
       endpoint_id: endpointId,
@@ -119,7 +124,10 @@ export async function passLink(
   }
 }
 
-/** Peels and shuffles: the same result each time, and no packet twice. */
+/**
+ * Peels and shuffles: the same result each time, and no packet twice. Whoever gives us other messages for the
+ * same cycle, with some of the first among them, gets these dropped: the difference would tell them.
+ */
 export async function mixOnce(
   { primitives, claims }: Pick<BatchView, 'primitives' | 'claims'>,
   own: OwnLink,
@@ -128,7 +136,9 @@ export async function mixOnce(
 ): Promise<Mixed> {
   const position = positionOf(primitives, own);
   const { opened, drops } = openBatch(position, given);
-  const held = await claims.claim(own.link.endpointId, cycleId, opened);
+  const hashes = given.map(({ messageHash }) => messageHash);
+  const batchId = `${cycleId}/${batchHash(primitives, hashes)}`;
+  const held = await claims.claim(own.link.endpointId, batchId, opened);
   const fresh = opened.filter((_, index) => held[index]);
   const replayed = opened.length - fresh.length;
   const mixed = mixBatch(position, `${own.link.endpointId}/${cycleId}`, fresh);

@@ -62,7 +62,11 @@ export class Publishing {
   async mix(): Promise<void> {
     const { client, primitives, log } = this.#view;
     const { gatewayId, gateway, place, own, mixnetId } = this.#cycle;
-    const { accepted } = await gateway.endpoint(gatewayId);
+    const { accepted, closedBy } = await gateway.endpoint(gatewayId);
+    // A true record of another cycle is what a hostile controller would show: ours would be mixed empty.
+    if (closedBy !== this.#cycleId) {
+      throw cycleRefused('input-differs', `${gatewayId} shows another cycle`);
+    }
     const query = { endpointId: gatewayId, box: 'ACCEPTED' } as const;
     this.#accepted = await readBox(client, primitives, query, accepted ?? []);
     const given = place === 0 ? this.#accepted : await this.#takeFromLinkBefore();

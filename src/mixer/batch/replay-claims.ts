@@ -1,7 +1,8 @@
 /**
- * Replay tags of batch positions, in Redis. A tag is claimed for one message of one cycle: the same
- * message of the same cycle may claim it again, as after a crash, and anything else is a replay. So a
- * batch can be peeled as often as it takes, and no output has to be kept to do it twice.
+ * Replay tags of batch positions, in Redis. A tag is claimed for one message of one batch: the same
+ * message of the same batch may claim it again, as after a crash, and anything else is a replay. So a
+ * batch can be peeled as often as it takes, and no output has to be kept to do it twice; and no message is
+ * mixed in two companies, which would show where those went that both have in common.
  */
 import { fromUtf8 } from '../../bytes.ts';
 import type { Primitives } from '../../crypto/primitives.ts';
@@ -45,14 +46,15 @@ export class ReplayClaims {
   }
 
   /**
-   * Claims tags for messages of a cycle, on disk before it returns. Of two messages with one tag the
+   * Claims tags for messages of a batch, on disk before it returns. Of two messages with one tag the
    * first in the list has it.
+   * @param batchId names the cycle, and by it or besides all that went into the batch
    * @returns for each whether it is no replay, in their order
    * @throws PanoramixError `redis-unavailable`: claim the same again
    */
   async claim(
     endpointId: string,
-    cycleId: string,
+    batchId: string,
     claims: readonly TagClaim[],
   ): Promise<readonly boolean[]> {
     const held: boolean[] = [];
@@ -61,7 +63,7 @@ export class ReplayClaims {
         .slice(from, from + GROUP_MAX)
         .flatMap(({ tag, messageHash }) => [
           tag,
-          this.#primitives.sha256(fromUtf8(`${cycleId}/${messageHash}`)).subarray(0, CLAIM_BYTES),
+          this.#primitives.sha256(fromUtf8(`${batchId}/${messageHash}`)).subarray(0, CLAIM_BYTES),
         ]);
       const call = { keys: [this.#key(endpointId)], values };
       const replies = await runScript(this.#store.redis, CLAIM, call);
