@@ -42,6 +42,11 @@ export function mayPost(
     data.senders === 'anyone' ||
     (data.senders === 'peers' && poster.isPeer);
   if (!welcome) return refuse('sender-refused');
+  // A link of a chain, which its owner alone feeds: nobody else's messages are ever named there, so they
+  // shall not keep him out.
+  if (isOwner && isBatch(endpoint) && data.senders === 'nodes') {
+    return allow({ boxMax: 2 * data.size_max });
+  }
   const whole = isBatch(endpoint) || poster.isNode;
   return allow({ boxMax: whole ? data.size_max : Math.ceil(data.size_max / 2) });
 }

@@ -3,6 +3,7 @@
  * stored before the next cycle opens, since the OUTBOX goes then, and waits where a recipient's endpoint
  * is between two cycles: so no mixnet waits for another.
  */
+import { BATCH_TYPES, type EndpointData } from '../../api/endpoint.ts';
 import { fromUtf8, toUtf8 } from '../../bytes.ts';
 import { readBox } from '../../client/batch-read.ts';
 import type { ControllerClient, InboxMessage } from '../../client/controller.ts';
@@ -82,9 +83,8 @@ export class Forwards {
   async addMessages(outbox: readonly InboxMessage[], nowMs: number): Promise<void> {
     const reachable = new Set<string>();
     for (const recipient of new Set(outbox.map((message) => message.recipient))) {
-      if ((await this.#client.listEndpoints({ peer_id: recipient })).length > 0) {
-        reachable.add(recipient);
-      }
+      const endpoints = await this.#client.listEndpoints({ peer_id: recipient });
+      if (endpoints.some((endpoint) => takesForwards(endpoint))) reachable.add(recipient);
     }
     const known = outbox.filter(({ recipient }) => reachable.has(recipient));
     await this.add(known.map((message) => forwardOf(message, nowMs)));
@@ -156,8 +156,8 @@ export class Forwards {
   }
 
   async #openEndpoint(recipient: string): Promise<string | null> {
-    const [endpoint] = await this.#client.listEndpoints({ peer_id: recipient, status: 'OPEN' });
-    return endpoint?.endpoint_id ?? null;
+    const open = await this.#client.listEndpoints({ peer_id: recipient, status: 'OPEN' });
+    return open.find((endpoint) => takesForwards(endpoint))?.endpoint_id ?? null;
   }
 
   async #load(name: string): Promise<Forward | null> {
@@ -171,4 +171,12 @@ export class Forwards {
   #key(): string {
     return `${this.#store.prefix}:batch:forwards`;
   }
+}
+
+/**
+ * Not a link of a chain: what its owner has not given it for a cycle nobody ever names, so that messages for
+ * that owner would fill it for good.
+ */
+function takesForwards({ endpoint_type: type, senders }: EndpointData): boolean {
+  return !(BATCH_TYPES.includes(type) && senders === 'nodes');
 }
