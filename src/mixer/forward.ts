@@ -21,6 +21,7 @@ import { TICKS_OWNER } from './emission.ts';
 import { Links } from './links.ts';
 import type { Alarm } from './loop-watch.ts';
 import { Rarely } from './rarely.ts';
+import { Waiting } from './waiting.ts';
 
 /** With these the next hop has said that it will never take this packet: its key is gone. */
 const FINAL: readonly ErrorCode[] = ['endpoint-closed', 'endpoint-unknown'];
@@ -30,6 +31,13 @@ const FINAL: readonly ErrorCode[] = ['endpoint-closed', 'endpoint-unknown'];
  * and in three where the network is away, and then mail would have no room.
  */
 const OWN_WAITING_MAX = 256;
+/**
+ * Packets of others that wait for one next hop that does not take them, 34 MB: an eighth of all that may
+ * wait here (commit.ts). Without a limit a single dead hop, at 4 packets a second, made a node of a larger
+ * mixnet shed everything after half an hour, and so did each of its neighbours. What comes beyond
+ * them ends, forwards and answers alike; its sender sends it again, on another route.
+ */
+const OTHERS_WAITING_MAX = 1024;
 /**
  * How long a packet is tried after it was due: as long as its sender can read an answer to it. By then
  * the sender has sent again what it carried.
@@ -65,8 +73,7 @@ export class Forwarder {
   readonly #heldFor = new Map<string, number>();
   readonly #rarely = new Rarely();
   readonly #links: Links;
-  /** Own packets that are due and not yet taken, by the address of their next hop. */
-  readonly #ownWaiting = new Map<string, Set<string>>();
+  readonly #waiting = new Waiting();
 
   constructor(options: ForwarderOptions) {
     this.#options = options;
@@ -87,13 +94,11 @@ export class Forwarder {
     if (held === null) return { againAtMs: now() + NO_DIRECTORY_MS };
     const againAtMs = this.#afterStop(record, held) ?? this.#whileAlarmed(record, held);
     if (againAtMs !== null) return { againAtMs };
-    this.#note(record, 'waits');
-    const outcome = await this.#post(record, held);
+    const outcome = this.#mayWait(record) ? await this.#post(record, held) : 'next-hop-backed-up';
     if (outcome !== null && typeof outcome === 'object') return outcome;
     // What the record was for is done either way: the tag stays, and nothing else is kept.
     await records.remove(record.recordId);
     this.#forget(record.recordId);
-    this.#note(record, 'left');
     if (outcome === null) return undefined;
     counters.count(outcome);
     this.#rarely.say(outcome, () => {
@@ -105,22 +110,20 @@ export class Forwarder {
 
   /** Whether so many of this node's own packets wait for a next hop that no more shall join them. */
   isBackedUp(address: Uint8Array): boolean {
-    return (this.#ownWaiting.get(toHex(address))?.size ?? 0) >= OWN_WAITING_MAX;
+    return this.#waiting.count('own', toHex(address)) >= OWN_WAITING_MAX;
   }
 
-  #note({ endpointId, next, recordId }: ForwardRecord, what: 'waits' | 'left'): void {
-    if (endpointId !== TICKS_OWNER) return;
-    const hop = toHex(next);
-    const waiting = this.#ownWaiting.get(hop) ?? new Set();
-    if (what === 'waits') waiting.add(recordId);
-    else waiting.delete(recordId);
-    if (waiting.size > 0) this.#ownWaiting.set(hop, waiting);
-    else this.#ownWaiting.delete(hop);
+  /** Own packets are limited where they start: what was sent counts, and is never ended here. */
+  #mayWait({ endpointId, next, recordId }: ForwardRecord): boolean {
+    return endpointId === TICKS_OWNER
+      ? this.#waiting.enter(recordId, 'own', toHex(next))
+      : this.#waiting.enter(recordId, 'others', toHex(next), OTHERS_WAITING_MAX);
   }
 
   #forget(recordId: string): void {
     this.#redrawn.delete(recordId);
     this.#heldFor.delete(recordId);
+    this.#waiting.leave(recordId);
   }
 
   /** When to come again, where the packet was overdue as this node started; null where it may go. */

@@ -246,3 +246,40 @@ test('cover for a next hop that takes nothing filled the storage', async (t) => 
   await work(ids[0] ?? '');
   t.false(forwarder.isBackedUp(next));
 });
+
+test('one next hop that took nothing made its neighbours shed all that came: others are limited, too', async (t) => {
+  const refusal: { code: ErrorCode | null } = { code: 'endpoint-full' };
+  const { work, put, counters, records, posted } = create(refusal);
+  const other = madeNode(1).endpoints[0]?.address ?? next;
+  const ids: string[] = [];
+  for (let i = 0; i < 1024; i += 64) {
+    const group = await Promise.all(Array.from({ length: 64 }, async () => await put()));
+    // Refused, or put off because the link is busy: none is taken.
+    await Promise.allSettled(group.map(async (id) => await work(id)));
+    ids.push(...group);
+  }
+  const beyond = await put();
+  t.is(await work(beyond), undefined);
+  t.is(counters.of('next-hop-backed-up'), 1);
+  await isGone(t, records, beyond);
+  await t.throwsAsync(work(ids[0] ?? ''), { message: /endpoint-full/ }, 'one that waits goes on');
+  await t.throwsAsync(work(await put({ next: other })), undefined, 'another hop has its own room');
+  await t.throwsAsync(work(await put({ endpointId: TICKS_OWNER })), undefined, 'own ones, too');
+  refusal.code = null;
+  await work(ids[0] ?? '');
+  t.is(await work(await put()), undefined);
+  t.is(posted.length, 2, 'there is room again');
+});
+
+test('an own packet that had gone, as Redis went away, counted as waiting for ever', async (t) => {
+  const { forwarder, work, put, records } = create({ code: 'endpoint-full' });
+  const ids = await Promise.all(
+    Array.from({ length: 256 }, async () => await put({ endpointId: TICKS_OWNER })),
+  );
+  await Promise.allSettled(ids.map(async (id) => await work(id)));
+  t.true(forwarder.isBackedUp(next));
+  // Removed, but the answer was lost: the job comes once more and finds nothing.
+  await records.remove(ids[0] ?? '');
+  await work(ids[0] ?? '');
+  t.false(forwarder.isBackedUp(next));
+});
