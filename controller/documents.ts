@@ -179,6 +179,12 @@ export class Documents {
     );
   }
 
+  /** How long a key still lives, ms; Infinity where it stays, 0 where it is gone. */
+  async lifeLeftMs(key: string): Promise<number> {
+    const leftMs = await guarded('read a lifetime', () => this.redis.pttl(key));
+    return leftMs === -1 ? Infinity : Math.max(0, leftMs);
+  }
+
   /** The next number of a counter, from 1. */
   async next(key: string): Promise<number> {
     return await guarded('count', () => this.redis.incr(key));

@@ -8,7 +8,7 @@ import { type ControllerContext, ruled } from '../context.ts';
 import { answerList } from '../lists.ts';
 import { queryOf, readerOf, shaped, signedRequest } from '../middleware/signed.ts';
 import { contribute, repeatOf } from '../negotiations/rules.ts';
-import { contributeChange, readNegotiation } from '../negotiations/store.ts';
+import { contributeChange, keepOpen, readNegotiation } from '../negotiations/store.ts';
 import { readPeer } from '../peers/store.ts';
 import { mayList, subjectOf } from './rules.ts';
 import {
@@ -37,13 +37,16 @@ export function contributionRoutes(context: ControllerContext): Router {
       query['negotiation_id'] ?? query['negotiation'],
       'query-malformed',
     );
-    const { value } = await readNegotiation(documents, id);
+    const found = await readNegotiation(documents, id);
+    const { value } = found;
     if (value === null) throw new PanoramixError('negotiation-unknown', 'no such id');
     const subject = subjectOf(value);
     const peer = subject === null ? null : (await readPeer(documents, subject)).value;
-    if (!mayList(value, readerOf(ctx, context), peer?.owners ?? [])) {
+    const reader = readerOf(ctx, context);
+    if (!mayList(value, reader, peer?.owners ?? [])) {
       throw new PanoramixError('reader-refused', 'the negotiation has ended');
     }
+    await keepOpen(context, found, reader);
     await answerList(ctx, readContributions(documents, value));
   });
 

@@ -53,6 +53,28 @@ export function beginChange(
   };
 }
 
+/**
+ * Keeps a negotiation open that one of its named parties looks at: what owners wait for together, such as
+ * enough messages, may take longer than it lasts by itself, and they have no other place to agree.
+ */
+export async function keepOpen(
+  { documents, now }: Pick<ControllerContext, 'documents' | 'now'>,
+  found: Document<Negotiation>,
+  reader: string | null,
+): Promise<void> {
+  const { key, value } = found;
+  if (value === null || value.record !== null || reader === null) return;
+  if (!value.parties?.keys.includes(reader)) return;
+  if ((await documents.lifeLeftMs(key)) > OPEN_MS_MAX / 2) return;
+  const score = now() + OPEN_MS_MAX;
+  // A conflict is a contribution, which keeps it open too.
+  await documents.commit({
+    expect: [found],
+    lifetimes: [{ key, ttlMs: OPEN_MS_MAX }],
+    index: [{ key: openKey(documents, value.opener), score, member: value.id }],
+  });
+}
+
 /** What writes a negotiation after a contribution; where it ends, also its consensus id. */
 export function contributeChange(
   documents: Documents,

@@ -1,5 +1,9 @@
 import test from 'ava';
-import { OPEN_PER_KEY_MAX, UNNAMED_LENGTH_MAX } from '../../controller/negotiations/rules.ts';
+import {
+  OPEN_MS_MAX,
+  OPEN_PER_KEY_MAX,
+  UNNAMED_LENGTH_MAX,
+} from '../../controller/negotiations/rules.ts';
 import {
   acceptedText,
   type ContributionBody,
@@ -363,3 +367,21 @@ test('two who accept at the same moment, fifty times over, come to one consensus
 function keysOf(...clients: readonly Client[]): string[] {
   return clients.map(({ identity }) => identity.peerId).toSorted();
 }
+
+test('a negotiation stays open as long as one of its named parties looks at it', async (t) => {
+  const bed = await privateController(t, store());
+  const [one, two, stranger] = [bed.client(), bed.client(), bed.client()];
+  const id = await one.createNegotiation({ signers: keysOf(one, two), needed: 2 });
+  const { redis, prefix } = bed.store;
+  const key = `${prefix}:api:negotiation:${id}`;
+  await redis.pexpire(key, 60_000);
+  await stranger.listContributions(id);
+  t.true((await redis.pttl(key)) <= 60_000, 'not for others who know its id');
+  await two.listContributions(id);
+  t.true((await redis.pttl(key)) > OPEN_MS_MAX - 60_000);
+  const text = proposalText(id, BODY, { accept: true });
+  for (const party of [one, two]) await party.contribute(id, text);
+  await redis.pexpire(key, 60_000);
+  await two.listContributions(id);
+  t.true((await redis.pttl(key)) <= 60_000, 'nor once it has ended');
+});

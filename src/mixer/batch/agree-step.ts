@@ -8,7 +8,7 @@ import { agree, retrying, type Agreed, type Party } from '../../client/agree.ts'
 import { nextNegotiation, type Meeting, type Statement } from '../../client/meeting.ts';
 import { asPanoramixError, PanoramixError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
-import type { MixnetStateFile } from '../mixnet-state.ts';
+import type { MixnetState, MixnetStateFile } from '../mixnet-state.ts';
 
 /** What was said by whom: the last word of each owner that is no signature and no refusal. */
 export type Words = ReadonlyMap<string, unknown>;
@@ -52,7 +52,7 @@ export interface AgreedStep {
 export async function agreeOnStep(ground: StepGround, step: Step): Promise<AgreedStep> {
   const { party, file } = ground;
   const isCoordinator = party.peerId === ground.coordinator;
-  const meta = isCoordinator ? { next_negotiation_id: await proposedNext(ground) } : {};
+  const next = new NextNegotiation(ground);
   const negotiationId = file.read()?.next_negotiation_id as string;
   const say = new Sayings(ground.log, step.name);
   const agreed = await agree(party, {
@@ -60,21 +60,24 @@ export async function agreeOnStep(ground: StepGround, step: Step): Promise<Agree
     opening: (meeting) => {
       const words = wordsOf(meeting, ground, step);
       const data = (words.get(party.peerId) as object | undefined) ?? step.word(words);
-      return data === null ? null : { data, info: step.info, meta };
+      return data === null ? null : { data, info: step.info, meta: next.meta };
     },
     compose: (meeting) => {
       const words = wordsOf(meeting, ground, step);
       say.pending(ground.owners.filter((owner) => !words.has(owner)));
       if (!isCoordinator || words.size < ground.owners.length) return null;
       const data = step.compose(words);
-      return data && { data, info: step.info, meta, signers: ground.owners };
+      return data && { data, info: step.info, meta: next.meta, signers: ground.owners };
     },
     review: (said, meeting) => {
       const reason = reviewStep(said, meeting, ground, step);
       if (reason !== null) say.refused(reason, said.signer);
       return reason;
     },
-    progress: () => retrying(party, () => say.failures(() => step.look())),
+    progress: async (meeting) => {
+      await retrying(party, () => say.failures(() => step.look()));
+      if (meeting.consensus === null) await next.keep(meeting);
+    },
     signed: file.read()?.signed[negotiationId] ?? null,
     remember: (text) => file.sign(negotiationId, text),
     onRefusal: ground.onRefusal,
@@ -126,7 +129,50 @@ function wordsOf(meeting: Meeting, { owners }: StepGround, step: Step): Words {
   return words;
 }
 
-/** The negotiation that is to follow, opened among the owners once for each step. */
+/** How often the negotiation that follows is looked at: controllers end those that nobody looks at. */
+const KEEP_MS = 3_600_000;
+
+/** The negotiation that is to follow, which must still be open when this step ends, weeks from now perhaps. */
+class NextNegotiation {
+  readonly #ground: StepGround;
+  #proposed: string | null = null;
+  #keepMs = -Infinity;
+
+  constructor(ground: StepGround) {
+    this.#ground = ground;
+  }
+
+  /** What the coordinator's texts say of it. */
+  get meta(): { readonly next_negotiation_id?: string } {
+    return this.#proposed === null ? {} : { next_negotiation_id: this.#proposed };
+  }
+
+  /** Each owner looks at what the coordinator has named; he himself opens another where it is gone unsaid. */
+  async keep(meeting: Meeting): Promise<void> {
+    const { party, coordinator } = this.#ground;
+    if (party.now() < this.#keepMs) return;
+    const said = meeting.statements.flatMap(({ signer, body }) =>
+      signer === coordinator ? (body.meta.next_negotiation_id ?? []) : [],
+    );
+    const named = said.at(-1) ?? null;
+    const isCoordinator = party.peerId === coordinator;
+    if (isCoordinator) this.#proposed = named ?? (await proposedNext(this.#ground));
+    const id = isCoordinator ? this.#proposed : named;
+    if (id === null) return;
+    this.#keepMs = party.now() + KEEP_MS;
+    try {
+      await retrying(party, () => party.client.listContributions(id));
+    } catch (error) {
+      if (asPanoramixError(error).code !== 'negotiation-unknown') throw error;
+      if (!isCoordinator || named !== null) return;
+      const { proposed_negotiation_id: _gone, ...kept } = this.#ground.file.read() as MixnetState;
+      this.#ground.file.write(kept);
+      this.#proposed = await proposedNext(this.#ground);
+    }
+  }
+}
+
+/** Opened among the owners, once for each step. */
 async function proposedNext({ party, file, owners }: StepGround): Promise<string> {
   const opened = file.read()?.proposed_negotiation_id;
   if (opened !== undefined) return opened;
