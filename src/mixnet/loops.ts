@@ -52,8 +52,10 @@ const ALARM_CHANCE = 0.001 / WINDOWS.length;
 const DUE_MAX = 100;
 /** Trips that avoid a node come back well where at least so likely; far from the alarm's chance. */
 const EXPLAINED_CHANCE = 0.05;
-/** Late returns clear an alarm; later than this a trip is forgotten. */
+/** Trips that are known at a time, due or not: at a trip of 22 s, all of 45 a second. */
 const KEPT_MAX = 2_000;
+/** Of them those that are due, newest first: late returns clear an alarm. Others are still on their way. */
+const DUE_KEPT = KEPT_MAX / 2;
 
 /**
  * When a trip should be back.
@@ -94,13 +96,13 @@ export class Loops {
     this.#me = me;
   }
 
+  /**
+   * Notes a trip that begins. Where more are on their way than are kept, this one is not watched: to
+   * forget an older one before it is due would leave none to judge by, and no alarm at high rates.
+   */
   sent(trip: Trip): void {
+    if (this.#trips.size >= KEPT_MAX && !this.#forgetOldest(trip.sentMs)) return;
     this.#trips.set(trip.id, { ...trip, returnedMs: null });
-    if (this.#trips.size <= KEPT_MAX) return;
-    for (const oldest of this.#trips.keys()) {
-      this.#trips.delete(oldest);
-      break;
-    }
   }
 
   /** Notes a return; false where the trip is not known (any more), or was back already. */
@@ -135,6 +137,13 @@ export class Loops {
       for (const link of new Set(passed)) add(links, link, trip);
     }
     return { nodes: counted(nodes), links: counted(links) };
+  }
+
+  /** Forgets the oldest trip that is due; false, and nothing, where few are. */
+  #forgetOldest(nowMs: number): boolean {
+    const due = [...this.#trips.values()].filter(({ dueMs }) => dueMs <= nowMs);
+    if (due.length <= DUE_KEPT) return false;
+    return this.#trips.delete((due[0] as KnownTrip).id);
   }
 
   /** The last trips that are back or should be, oldest due first. */

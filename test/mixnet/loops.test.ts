@@ -115,9 +115,37 @@ test('the report shows the node, and the link, through which nothing comes back'
 test('trips that are not due yet say nothing, and old ones are forgotten', (t) => {
   const loops = new Loops('me');
   for (let i = 0; i < 5_000; i++) {
-    loops.sent({ id: `o${i}`, nodes: ['a'], sentMs: NOW_MS, dueMs: NOW_MS + 1 });
+    const sentMs = NOW_MS + i;
+    loops.sent({ id: `o${i}`, nodes: ['a'], sentMs, dueMs: sentMs + 1 });
   }
   t.deepEqual(loops.judge(NOW_MS), { isAlarmed: false, returned: 0, due: 0 });
   t.false(loops.returned('o0', NOW_MS));
   t.true(loops.returned('o4999', NOW_MS));
 });
+
+for (const perSecond of [1, 50, 500]) {
+  test(`at ${perSecond} trips a second, too, it is an alarm within seconds of their time when none comes back`, (t) => {
+    const loops = new Loops('me');
+    const tripMs = 30_000;
+    const cutOffMs = NOW_MS + 60_000;
+    const gapMs = 1000 / perSecond;
+    const noted = (sentMs: number): string => {
+      const id = String(nextId++);
+      // Ways through five nodes in turn: no one of them can be to blame.
+      const nodes = [0, 2].map((step) => `n${(nextId + step) % 5}`);
+      loops.sent({ id, nodes, sentMs, dueMs: sentMs + tripMs });
+      return id;
+    };
+    const underWay: { id: string; sentMs: number }[] = [];
+    for (let nowMs = NOW_MS; nowMs < cutOffMs + tripMs + 10_000; nowMs += gapMs) {
+      underWay.push({ id: noted(nowMs), sentMs: nowMs });
+      while ((underWay[0]?.sentMs ?? Infinity) < nowMs - tripMs + 5_000) {
+        const { id, sentMs } = underWay.shift() as { id: string; sentMs: number };
+        if (sentMs < cutOffMs) loops.returned(id, nowMs);
+      }
+      if (Math.floor(nowMs / 10_000) === Math.floor((nowMs - gapMs) / 10_000)) continue;
+      if (nowMs < cutOffMs) t.false(loops.judge(nowMs).isAlarmed);
+    }
+    t.true(loops.judge(cutOffMs + tripMs + 10_000).isAlarmed);
+  });
+}
