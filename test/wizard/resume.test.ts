@@ -5,7 +5,13 @@ import { createParty, invitationsOf } from './parties.ts';
 
 const store = sharedStore(test);
 const MIX = { roles: ['mix'], domains: [] } as const;
-const TRAFFIC = { delay_mean_ms: 1, ticks_per_second: 1, loops_per_second: 0.5, mixes_per_route: 1, expiry_ms: 60_000 };
+const TRAFFIC = {
+  delay_mean_ms: 1,
+  ticks_per_second: 1,
+  loops_per_second: 0.5,
+  mixes_per_route: 1,
+  expiry_ms: 60_000,
+};
 /** More calls than a founding of two takes, looks at the negotiation included. */
 const CALLS = 30;
 

@@ -172,7 +172,13 @@ const ground: Ground = {
   params,
 };
 const terms = {
-  traffic: { delay_mean_ms: 1, ticks_per_second: 1, loops_per_second: 0.5, mixes_per_route: 1, expiry_ms: 60_000 },
+  traffic: {
+    delay_mean_ms: 1,
+    ticks_per_second: 1,
+    loops_per_second: 0.5,
+    mixes_per_route: 1,
+    expiry_ms: 60_000,
+  },
   snapshot_lifetime_ms: 60_000,
 };
 const own = nodeOf(ours, { roles: ['gateway'], domains: ['Alpha.example'] });

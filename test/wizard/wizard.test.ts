@@ -38,7 +38,13 @@ test('five owners found a mixnet, each knowing the URL and an invitation only', 
 test('the state file is private, tells where to go on, and keeps no invitation', async (t) => {
   const controller = await privateController(t, store());
   const { parties, mixnets } = await foundWithAll(t, controller.url, FIVE_NODES.slice(0, 3), {
-    traffic: { delay_mean_ms: 1, ticks_per_second: 1, loops_per_second: 0.5, mixes_per_route: 1, expiry_ms: 60_000 },
+    traffic: {
+      delay_mean_ms: 1,
+      ticks_per_second: 1,
+      loops_per_second: 0.5,
+      mixes_per_route: 1,
+      expiry_ms: 60_000,
+    },
   });
   for (const party of parties) {
     const path = join(party.dataDir, 'mixnet.json');
@@ -61,7 +67,13 @@ test('one owner alone founds at once', async (t) => {
 test('what became public names the next negotiation by its hash alone', async (t) => {
   const controller = await privateController(t, store());
   const { parties, mixnets } = await foundWithAll(t, controller.url, FIVE_NODES.slice(0, 2), {
-    traffic: { delay_mean_ms: 1, ticks_per_second: 1, loops_per_second: 0.5, mixes_per_route: 1, expiry_ms: 60_000 },
+    traffic: {
+      delay_mean_ms: 1,
+      ticks_per_second: 1,
+      loops_per_second: 0.5,
+      mixes_per_route: 1,
+      expiry_ms: 60_000,
+    },
   });
   const { mixnetId, nextNegotiationId } = mixnets[0] as (typeof mixnets)[0];
   const nodes = JSON.stringify(await parties[0]?.client.getNodes(mixnetId));
@@ -77,7 +89,13 @@ test('two who claim one domain are refused, and both read why', async (t) => {
   const wish = { roles: ['gateway'], domains: ['alpha.example'] } as const;
   const parties = [wish, wish].map((node) => createParty(t, controller.url, node));
   const [coordinator, other] = parties as [(typeof parties)[0], (typeof parties)[0]];
-  const traffic = { delay_mean_ms: 1, ticks_per_second: 1, loops_per_second: 0.5, mixes_per_route: 1, expiry_ms: 60_000 };
+  const traffic = {
+    delay_mean_ms: 1,
+    ticks_per_second: 1,
+    loops_per_second: 0.5,
+    mixes_per_route: 1,
+    expiry_ms: 60_000,
+  };
   const stop = new AbortController();
   const founding = coordinator.found({ invitations: 1, traffic });
   const joining = other.join((await invitationsOf(coordinator))[0] as string, {
