@@ -99,6 +99,8 @@ export function checkAgreed(
   if (text.meta.expires !== undefined && Date.parse(text.meta.expires) <= nowMs) {
     return refuse('consensus-expired');
   }
+  // A record may outlive what we remember of its use: kept by something else that it made, part by part.
+  if (Date.parse(record.timestamp) + DONE_MS_MAX <= nowMs) return refuse('consensus-expired');
   const signers = record.signings.map((signing) => signing.signer_key_id);
   if (!signers.includes(request.signer)) return refuse('not-a-signer');
   return allow({ record, signers, applicant: request.signer });

@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import test from 'ava';
+import { DONE_MS_MAX } from '../../controller/negotiations/rules.ts';
 import { combinedPeer } from '../../src/api/peer.ts';
 import { emptyInboxHash, messageHash, runningInboxHash } from '../../src/api/message.ts';
 import { native } from '../../src/crypto/native.ts';
@@ -299,3 +300,23 @@ async function succeeds(promise: Promise<unknown>): Promise<boolean> {
     () => false,
   );
 }
+
+test('an agreement serves no second time where its use is forgotten and its record is not', async (t) => {
+  const bed = await privateController(t, store());
+  const owner = await bed.peer();
+  const { peerId } = owner.identity;
+  const data = ['first', 'second'].map((id) => endpointOf(peerId, id));
+  const consensus = await owner.decideAlone({ data, info: [CREATE, CREATE] });
+  const open = (part: number): ReturnType<typeof bed.send> => {
+    const by = { consensus_id: consensus, consensus_type: 'structural' as const };
+    const body = { data: data[part], info: CREATE, by_consensus: { ...by, consensus_part: part } };
+    return bed.send('POST', '/panoramix/endpoints', owner.identity, body);
+  };
+  for (const part of [0, 1]) t.is((await open(part)).status, 201);
+  // The first ends, and is forgotten after 90 days, with it that it was opened; the second keeps the record.
+  const { redis, prefix } = bed.store;
+  await redis.del(`${prefix}:api:endpoint:first`, `${prefix}:api:used:${consensus}:0`);
+  bed.skew(DONE_MS_MAX);
+  t.is((await open(0)).reason, 'consensus-expired');
+  t.is((await open(1)).status, 201, 'a repeat that is remembered gets the first answer');
+});
