@@ -17,10 +17,15 @@ export interface DirectorySource {
 
 /** A hop may be newer than the directory held, or made up by somebody who wants us to ask. */
 const REFRESH_MS_MIN = 10_000;
+/**
+ * A controller that hangs answers after 15 s or more, and meanwhile nothing behind the packet that asked
+ * would be collected: one made-up hop every 10 s would stop the node.
+ */
+const PATIENCE_MS = 2_000;
 
 /**
  * Asks a source for a newer directory, at most every 10 s; who asks while an answer is under way waits
- * for that one.
+ * for that one, nobody for longer than 2 s after it was asked for.
  * @param nowMs a clock that never goes back
  */
 export function limitedRefresh(
@@ -36,6 +41,18 @@ export function limitedRefresh(
         asking = null;
       });
     }
-    await asking;
+    if (asking !== null) await inTime(asking, askedMs + PATIENCE_MS - nowMs());
   };
+}
+
+async function inTime(asking: Promise<unknown>, forMs: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, Math.max(forMs, 0));
+  });
+  try {
+    await Promise.race([asking, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

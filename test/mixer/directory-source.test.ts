@@ -49,3 +49,17 @@ test('after an answer that failed the next one is asked for in its turn', async 
   await t.throwsAsync(refresh(), { message: 'a test' });
   t.is(asked, 2);
 });
+
+test('a controller that hangs held up every packet behind one with a made-up hop', async (t) => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let nowMs = 0;
+  const refresh = limitedRefresh({ refresh: async () => await promise }, () => nowMs);
+  const first = refresh();
+  nowMs = 2_000;
+  // Two seconds are over for who asks now; the first waits for them in real time.
+  await refresh();
+  await first;
+  await refresh();
+  resolve();
+  t.pass();
+});
