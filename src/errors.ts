@@ -104,6 +104,7 @@ export const ERRORS = {
   'chain-broken': refusal(409, 'Does not name the text before it'),
   'endpoint-unknown': refusal(404, 'No such endpoint'),
   'endpoint-exists': refusal(409, 'Endpoint exists'),
+  'endpoint-id-foreign': refusal(403, 'Endpoint id is kept for another peer'),
   'endpoints-too-many': refusal(409, 'Peer has too many endpoints'),
   'endpoint-type-unknown': refusal(400, 'No such type of endpoint'),
   'endpoint-owners': refusal(400, 'Endpoint of this type has one owner'),

@@ -10,6 +10,7 @@ import {
   type EndpointFields,
   type EndpointStatus,
   type EndpointUpdate,
+  isKeptForAnother,
 } from '../../src/api/endpoint.ts';
 import type { ConsensusLog } from '../../src/api/peer.ts';
 import type { RequestInfo } from '../../src/api/signed.ts';
@@ -68,6 +69,7 @@ export function openEndpoint(
   if (!batch && data.endpoint_type !== CONTINUOUS) return refuse('endpoint-type-unknown');
   if (!batch && owners.length !== 1) return refuse('endpoint-owners');
   if (batch && data.size_max > BATCH_SIZE_MAX) return refuse('request-malformed');
+  if (isKeptForAnother(data.endpoint_id, data.peer_id)) return refuse('endpoint-id-foreign');
   if (!isAgreedBy(agreed.signers, owners, owners.length)) return refuse('consensus-insufficient');
   return allow({
     data,

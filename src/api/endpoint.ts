@@ -21,6 +21,16 @@ export const SIZE_MAX = 65_536;
 export const BATCH_SIZE_MAX = 3_840;
 
 /**
+ * Whether an endpoint id is kept for another peer: 16 hex digits with `_` after them, at its begin or after
+ * another `_`, are those that the id of its peer begins with; the first such decide. So ids that follow from
+ * who opens them, and when, cannot be taken by somebody who knows that beforehand.
+ */
+export function isKeptForAnother(id: string, ofPeer: string): boolean {
+  const [, prefix] = /(?:^|_)([0-9a-f]{16})_/.exec(id) ?? [];
+  return prefix !== undefined && !ofPeer.startsWith(prefix);
+}
+
+/**
  * Statuses of an endpoint. FULL takes no messages and may open again. Of a continuous endpoint CLOSED
  * is for good; a batch endpoint opens its next cycle after PROCESSED.
  */

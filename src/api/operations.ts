@@ -194,6 +194,7 @@ const endpoints: readonly Operation[] = [
     reasons: [
       'peer-unknown',
       'endpoint-exists',
+      'endpoint-id-foreign',
       'endpoint-type-unknown',
       'endpoint-owners',
       'endpoints-too-many',

@@ -320,3 +320,21 @@ test('an agreement serves no second time where its use is forgotten and its reco
   t.is((await open(0)).reason, 'consensus-expired');
   t.is((await open(1)).status, 201, 'a repeat that is remembered gets the first answer');
 });
+
+test('ids that name the peer they are of cannot be taken before by another', async (t) => {
+  const bed = await privateController(t, store());
+  const [owner, stranger] = [await bed.peer(), await bed.peer()];
+  const prefix = owner.identity.peerId.slice(0, 16);
+  const open = (who: typeof owner, id: string) =>
+    openEndpoint(who, endpointOf(who.identity.peerId, id));
+  for (const id of [`${prefix}_for_ep_gateway_1`, `gateway_${prefix}_2`]) {
+    await refusedWith(t, 'endpoint-id-foreign', open(stranger, id));
+    await t.notThrowsAsync(open(owner, id));
+  }
+  const other = stranger.identity.peerId.slice(0, 16);
+  await t.notThrowsAsync(
+    open(stranger, `${other}_for_ep_gateway_${prefix}_2`),
+    'the first decides',
+  );
+  await t.notThrowsAsync(open(stranger, `mix_${prefix}`), 'at its end it is no name');
+});

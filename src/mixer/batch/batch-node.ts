@@ -200,7 +200,8 @@ export class BatchNode {
     const mixnet = founding && parseMixnet(canonicalText(founding));
     const before = termsOf(cycle.terms);
     if (!mixnet || !before) throw new PanoramixError('mixnet-unverified', 'no gateway to renew');
-    const wanted = { ...before, endpointId: nextGatewayId(cycle.gatewayId) };
+    const endpointId = nextGatewayId(state.mixnet_id, cycle.gatewayId);
+    const wanted = { ...before, endpointId };
     const isCoordinator = state.coordinator === identity.peerId;
     const wish = {
       mixnetId: state.mixnet_id,

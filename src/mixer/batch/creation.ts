@@ -96,15 +96,23 @@ export function termsOf(fields: EndpointFields): GatewayTerms | null {
   };
 }
 
-/** `NAME_1`, then `NAME_2`: each gateway has keys of its own. */
+/** `NAME_1`, whose name its operator has chosen. */
 export function gatewayIdOf(name: string, number: number): string {
   return `${name}_${number}`;
 }
 
-/** The id after this one. */
-export function nextGatewayId(gatewayId: string): string {
-  const match = /^(.+)_(\d+)$/.exec(gatewayId);
-  return match ? gatewayIdOf(match[1] as string, Number(match[2]) + 1) : gatewayIdOf(gatewayId, 2);
+/** Of a name in the ids that follow: with a link's own prefix they are 64 letters at most. */
+const NAME_LENGTH_MAX = 15;
+
+/**
+ * The id after this one: `NAME_MIXNET_2`. Nobody is there to choose another where it is taken, so it is one
+ * that controllers keep for this mixnet (`isKeptForAnother`).
+ */
+export function nextGatewayId(mixnetId: string, gatewayId: string): string {
+  const [, name = gatewayId, number = '1'] =
+    /^(.+?)(?:_[0-9a-f]{16})?_(\d+)$/.exec(gatewayId) ?? [];
+  const short = name.slice(0, NAME_LENGTH_MAX);
+  return gatewayIdOf(`${short}_${mixnetId.slice(0, 16)}`, Number(number) + 1);
 }
 
 /** All words put together; null while one is missing, or is not an amendment of the coordinator's. */
