@@ -67,7 +67,7 @@ export class Committer {
   async #plan(view: MixView, opened: readonly OpenedPacket[]): Promise<readonly Planned[]> {
     const names = await this.#takeReplies(view, opened);
     const isShed = opened.some(addsPacket) && (await this.#isOverloaded());
-    const acks = isShed ? new Map<OpenedPacket, Onward | null>() : await this.#ack(view, opened);
+    const acks = new Map(isShed ? [] : await this.#answers(view, opened));
     return opened.map((packet) => {
       const shed = isShed && addsPacket(packet);
       const outcome = shed ? NONE : outcomeOf(packet.outcome, acks.get(packet) ?? null);
@@ -93,15 +93,25 @@ export class Committer {
     return isFull() || (await waiting()) >= WAITING_MAX;
   }
 
+  /** What is to be said to each packet that ends here, before the store has seen it. */
+  async #answers(
+    view: MixView,
+    opened: readonly OpenedPacket[],
+  ): Promise<readonly (readonly [OpenedPacket, Onward | null])[]> {
+    const untimely = opened.filter(({ outcome }) => outcome.kind === 'untimely');
+    const others = opened.filter(({ outcome }) => outcome.kind !== 'untimely');
+    const kept = await this.#ack(view, others, 'kept');
+    return [...kept, ...(await this.#ack(view, untimely, 'refused'))];
+  }
+
   async #ack(
     view: MixView,
     opened: readonly OpenedPacket[],
-    verdict: 'kept' | 'refused' = 'kept',
+    verdict: 'kept' | 'refused',
   ): Promise<ReadonlyMap<OpenedPacket, Onward | null>> {
     const asked = opened.flatMap((packet) => {
       const { outcome } = packet;
-      const ends = outcome.kind === 'fragment' || outcome.kind === 'cover';
-      return ends ? [{ packet, replyBlock: outcome.replyBlock }] : [];
+      return 'replyBlock' in outcome ? [{ packet, replyBlock: outcome.replyBlock }] : [];
     });
     const blocks = asked.map(({ replyBlock }) => replyBlock);
     const acks = await this.#options.acks.build(view, blocks, verdict);
@@ -142,8 +152,8 @@ export class Committer {
 const NONE: Outcome = { kind: 'none' };
 
 /** Whether a packet, once committed, waits here for its time: all kinds are shed alike. */
-function addsPacket({ outcome: { kind } }: OpenedPacket): boolean {
-  return kind === 'forward' || kind === 'fragment' || kind === 'cover';
+function addsPacket({ outcome }: OpenedPacket): boolean {
+  return outcome.kind === 'forward' || 'replyBlock' in outcome;
 }
 
 function isRefusal(result: CommitResult): boolean {
@@ -151,12 +161,11 @@ function isRefusal(result: CommitResult): boolean {
 }
 
 function nameOf(outcome: MixOutcome): string {
-  return outcome.kind === 'drop' ? outcome.reason : outcome.kind;
+  return 'reason' in outcome ? outcome.reason : outcome.kind;
 }
 
 function outcomeOf(outcome: MixOutcome, ack: Onward | null): Outcome {
   if (outcome.kind === 'forward') return outcome;
   if (outcome.kind === 'fragment') return { kind: 'fragment', fragment: outcome.fragment, ack };
-  if (outcome.kind === 'cover' && ack !== null) return { kind: 'forward', ...ack };
-  return NONE;
+  return 'replyBlock' in outcome && ack !== null ? { kind: 'forward', ...ack } : NONE;
 }

@@ -61,6 +61,12 @@ export type MixOutcome =
       readonly replyBlock: Uint8Array;
     }
   | { readonly kind: 'cover'; readonly replyBlock: Uint8Array }
+  /** A fragment that is too late, or too early by a wrong clock; answered like all others, `refused`. */
+  | {
+      readonly kind: 'untimely';
+      readonly reason: 'fragment-expired' | 'fragment-expiry-too-far';
+      readonly replyBlock: Uint8Array;
+    }
   /** The answer to a packet of ours, or a loop that came back. */
   | Reply
   | MixDrop;
@@ -166,9 +172,12 @@ function routingReason(view: MixView, { routing }: PeeledHeader): MixDropReason 
 function fragmentOutcome(view: MixView, message: Uint8Array, nowMs: number): MixOutcome {
   const fragment = decodeFragment(message, view.geometry);
   if (fragment === null) return { kind: 'drop', reason: 'fragment-malformed' };
-  if (fragment.expiryMs <= nowMs) return { kind: 'drop', reason: 'fragment-expired' };
-  if (fragment.expiryMs > nowMs + view.directory.traffic.expiryMs + EXPIRY_SLACK_MS) {
-    return { kind: 'drop', reason: 'fragment-expiry-too-far' };
+  const replyBlock = replyBlockOf(message, view.geometry);
+  if (fragment.expiryMs <= nowMs) {
+    return { kind: 'untimely', reason: 'fragment-expired', replyBlock };
   }
-  return { kind: 'fragment', fragment, replyBlock: replyBlockOf(message, view.geometry) };
+  if (fragment.expiryMs > nowMs + view.directory.traffic.expiryMs + EXPIRY_SLACK_MS) {
+    return { kind: 'untimely', reason: 'fragment-expiry-too-far', replyBlock };
+  }
+  return { kind: 'fragment', fragment, replyBlock };
 }

@@ -181,6 +181,24 @@ test('a fragment that cannot be kept is answered, too: refused', async (t) => {
   t.true(await exit.isKnown(packet.tag));
 });
 
+for (const reason of ['fragment-expired', 'fragment-expiry-too-far'] as const) {
+  test(`${reason}: by clocks that differ acks told mail from cover, for it had none`, async (t) => {
+    const exit = createExit();
+    const [late, timely] = [replyBlock(), replyBlock()];
+    const packet = opened({ kind: 'untimely', reason, replyBlock: late.block });
+    const cover = opened({ kind: 'cover', replyBlock: timely.block });
+    const fresh = await exit.commit(packet, cover);
+    t.deepEqual(
+      fresh.map(({ outcome }) => outcome.kind),
+      ['forward', 'forward'],
+    );
+    await answered(t, exit, packet, late, 'refused');
+    await answered(t, exit, cover, timely, 'kept');
+    t.is(exit.counters.of(reason), 1);
+    t.is((await exit.fragments.usage()).messages, 0);
+  });
+}
+
 test('of a batch, only what was refused is answered so', async (t) => {
   const exit = createExit({}, { messagesMax: 1 });
   const blocks = [replyBlock(), replyBlock(), replyBlock()];

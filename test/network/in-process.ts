@@ -6,7 +6,7 @@
 import { equalBytes, toHex } from '../../src/bytes.ts';
 import { native } from '../../src/crypto/native.ts';
 import type { Primitives, Random } from '../../src/crypto/primitives.ts';
-import { buildAck, readAck } from '../../src/mixnet/ack.ts';
+import { buildAck, readAck, type AckVerdict } from '../../src/mixnet/ack.ts';
 import { afterSend, decideSend, NEVER_SENT } from '../../src/mixnet/arq.ts';
 import { assembleMail } from '../../src/mixnet/assemble.ts';
 import { drawDelayMs, dueAfterStop } from '../../src/mixnet/delay.ts';
@@ -200,18 +200,18 @@ export class InProcessNetwork {
   #collect(node: NetworkNode): void {
     while (node.running && node.inbox.length > 0) {
       const outcome = this.#open(node, node.inbox.shift() as Uint8Array);
-      count(node, outcome.kind === 'drop' ? outcome.reason : outcome.kind);
+      count(node, 'reason' in outcome ? outcome.reason : outcome.kind);
       if (outcome.kind === 'forward') this.#hold(node, outcome);
       if (outcome.kind === 'fragment') this.#keep(node, outcome.fragment);
-      if (outcome.kind === 'fragment' || outcome.kind === 'cover') {
-        this.#answer(node, outcome.replyBlock);
+      if ('replyBlock' in outcome) {
+        this.#answer(node, outcome.replyBlock, outcome.kind === 'untimely' ? 'refused' : 'kept');
       }
       if (outcome.kind === 'reply') this.#settle(node, outcome);
     }
   }
 
-  #answer(node: NetworkNode, replyBlock: Uint8Array): void {
-    const ack = buildAck(this.sphinx, replyBlock, 'kept');
+  #answer(node: NetworkNode, replyBlock: Uint8Array, verdict: AckVerdict): void {
+    const ack = buildAck(this.sphinx, replyBlock, verdict);
     if (ack === null) return;
     const delayMs = drawDelayMs(this.random, this.directory.traffic.delayMeanMs);
     this.#hold(node, { ...ack, dueMs: this.nowMs + delayMs });
@@ -219,12 +219,13 @@ export class InProcessNetwork {
 
   #settle(node: NetworkNode, { id, delta }: Reply): void {
     const sent = node.sent.get(toHex(id));
-    if (sent === undefined || readAck(this.sphinx, sent.keytuple, delta) !== 'kept') {
+    const verdict = sent === undefined ? null : readAck(this.sphinx, sent.keytuple, delta);
+    if (sent === undefined || verdict === null) {
       count(node, sent === undefined ? 'reply-unknown' : 'reply-malformed');
       return;
     }
     node.sent.delete(toHex(id));
-    if (sent.carried === null) return;
+    if (sent.carried === null || verdict === 'refused') return;
     const { exit, waiting } = sent.carried;
     const left = node.outbound.get(exit)?.filter((one) => one !== waiting) ?? [];
     node.outbound.set(exit, left);
