@@ -48,8 +48,14 @@ export interface ReadyOptions {
 interface Shelf {
   readonly ready: Readonly<Record<SendKind | 'cover', ReadyPacket[]>>;
   share: ResendShare;
-  filling: Promise<void> | null;
-  /** Something was queued, or taken, while the shelf was being filled. */
+  readonly cover: Filling;
+  readonly fragments: Filling;
+}
+
+/** One half of a shelf, filled by one at a time. */
+interface Filling {
+  running: Promise<void> | null;
+  /** Something was queued, or taken, while it was being filled. */
   again: boolean;
 }
 
@@ -105,27 +111,27 @@ export class ReadyPackets {
       await this.fill(peerId);
   }
 
-  /** Builds what is missing or out of date for one exit. Throws only where Redis fails. */
+  /**
+   * Builds what is missing or out of date for one exit. Cover and fragments apart: a queue full of what has
+   * expired or is acked takes seconds to walk through, and cover that waited for it would be missing.
+   * Throws only where Redis fails.
+   */
   async fill(exit: string): Promise<void> {
-    const shelf = this.#shelf(exit);
-    if (shelf.filling !== null) {
-      shelf.again = true;
-      await shelf.filling;
-      return;
-    }
-    shelf.filling = this.#fill(exit, shelf);
-    try {
-      await shelf.filling;
-    } finally {
-      shelf.filling = null;
-    }
+    const { ready, cover, fragments } = this.#shelf(exit);
+    await Promise.all([
+      this.#fill(cover, async (view) => await this.#fillCover(view, exit, ready.cover)),
+      this.#fill(fragments, async (view) => {
+        await this.#fillFragments(view, exit, 'first', ready.first);
+        await this.#fillFragments(view, exit, 'resend', ready.resend);
+      }),
+    ]);
   }
 
   /** Gives back what it holds, so that the next start finds it at once. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    for (const { filling, ready } of this.#shelves.values()) {
-      await filling?.catch(() => undefined);
+    for (const { cover, fragments, ready } of this.#shelves.values()) {
+      await Promise.allSettled([cover.running, fragments.running]);
       // The oldest last: each goes back to the front of its queue.
       for (const { taken } of [...ready.first.toReversed(), ...ready.resend.toReversed()]) {
         await taken?.job.giveBack().catch(() => undefined);
@@ -134,16 +140,27 @@ export class ReadyPackets {
     this.#shelves.clear();
   }
 
-  async #fill(exit: string, shelf: Shelf): Promise<void> {
-    const { ready } = shelf;
+  async #fill(filling: Filling, once: (view: MixView) => Promise<void>): Promise<void> {
+    if (filling.running !== null) {
+      filling.again = true;
+      await filling.running;
+      return;
+    }
+    filling.running = this.#fillWhile(filling, once);
+    try {
+      await filling.running;
+    } finally {
+      filling.running = null;
+    }
+  }
+
+  async #fillWhile(filling: Filling, once: (view: MixView) => Promise<void>): Promise<void> {
     do {
-      shelf.again = false;
+      filling.again = false;
       const view = this.#options.view();
       if (view === null || this.#isClosed) return;
-      await this.#fillCover(view, exit, ready.cover);
-      await this.#fillFragments(view, exit, 'first', ready.first);
-      await this.#fillFragments(view, exit, 'resend', ready.resend);
-    } while (shelf.again);
+      await once(view);
+    } while (filling.again);
   }
 
   async #fillCover(view: MixView, exit: string, ready: ReadyPacket[]): Promise<void> {
@@ -237,10 +254,14 @@ export class ReadyPackets {
     const known = this.#shelves.get(exit);
     if (known !== undefined) return known;
     const ready = { first: [], resend: [], cover: [] };
-    const shelf: Shelf = { ready, share: NO_SENDS, filling: null, again: false };
+    const shelf = { ready, share: NO_SENDS, cover: notFilling(), fragments: notFilling() };
     this.#shelves.set(exit, shelf);
     return shelf;
   }
+}
+
+function notFilling(): Filling {
+  return { running: null, again: false };
 }
 
 function shift(packets: ReadyPacket[]): ReadyPacket | null {
