@@ -3,7 +3,7 @@
  * stored before the next cycle opens, since the OUTBOX goes then, and waits where a recipient's endpoint
  * is between two cycles: so no mixnet waits for another.
  */
-import { BATCH_TYPES, type EndpointData } from '../../api/endpoint.ts';
+import { BATCH_SIZE_MAX, BATCH_TYPES, type EndpointData } from '../../api/endpoint.ts';
 import { fromUtf8, toUtf8 } from '../../bytes.ts';
 import { readBox } from '../../client/batch-read.ts';
 import type { ControllerClient, InboxMessage } from '../../client/controller.ts';
@@ -17,6 +17,11 @@ import type { Cycle } from './cycle.ts';
 
 /** A recipient whose endpoint takes nothing for so long gets nothing more of this cycle. */
 const EXPIRY_MS = 7 * 86_400_000;
+/**
+ * Messages that wait, of all recipients: two whole batches, 340 MB of the largest. Whom a message is for is
+ * its sender's choice, so anybody could have what never leaves collect here for a week.
+ */
+const WAITING_MAX = 2 * BATCH_SIZE_MAX;
 /** Looked at together. */
 const GROUP_MAX = 64;
 
@@ -45,6 +50,8 @@ export interface ForwardsOptions {
   readonly client: ControllerClient;
   readonly primitives: Primitives;
   readonly log: Log;
+  /** Default `WAITING_MAX`. */
+  readonly waitingMax?: number;
 }
 
 /** Messages that wait for their recipients' endpoints. */
@@ -54,6 +61,7 @@ export class Forwards {
   readonly #client: ControllerClient;
   readonly #primitives: Primitives;
   readonly #log: Log;
+  readonly #waitingMax: number;
 
   constructor(options: ForwardsOptions) {
     this.#store = options.store;
@@ -61,6 +69,7 @@ export class Forwards {
     this.#client = options.client;
     this.#primitives = options.primitives;
     this.#log = options.log;
+    this.#waitingMax = options.waitingMax ?? WAITING_MAX;
   }
 
   /**
@@ -90,16 +99,46 @@ export class Forwards {
     await this.add(known.map((message) => forwardOf(message, nowMs)));
   }
 
-  /** Stores messages durably; the same serial again changes nothing. */
+  /**
+   * Stores messages durably; the same serial again changes nothing. Where too many wait, those go that have
+   * waited longest: what can be posted at all is posted within seconds.
+   */
   async add(forwards: readonly Forward[]): Promise<void> {
-    if (forwards.length === 0) return;
-    const fields = forwards.flatMap((forward) => {
-      const name = `${forward.serial}/${forward.endpointId ?? ''}`;
-      return [name, Buffer.from(this.#sealing.seal(fromUtf8(JSON.stringify(forward)), name))];
+    const { redis } = this.#store;
+    for (let from = 0; from < forwards.length; from += GROUP_MAX) {
+      const group = forwards.slice(from, from + GROUP_MAX).map((forward) => {
+        return { forward, name: `${forward.serial}/${forward.endpointId ?? ''}` };
+      });
+      const since = group.flatMap(({ forward, name }) => [String(forward.sinceMs), name]);
+      const fields = group.flatMap(({ forward, name }) => {
+        return [name, Buffer.from(this.#sealing.seal(fromUtf8(JSON.stringify(forward)), name))];
+      });
+      await guarded('store messages for recipients', async () => {
+        await redis.zadd(this.#sinceKey(), ...since);
+        await redis.hset(this.#key(), ...fields);
+      });
+    }
+    await this.#makeRoom();
+  }
+
+  async #makeRoom(): Promise<void> {
+    const { redis } = this.#store;
+    await guarded('make room for messages', async () => {
+      const tooMany = (await redis.zcard(this.#sinceKey())) - this.#waitingMax;
+      if (tooMany <= 0) return;
+      const names = await redis.zrange(this.#sinceKey(), 0, tooMany - 1);
+      await this.#forget(names);
+      this.#log.warn(
+        { event: 'forward-ended', reason: 'storage-pressure', messages: names.length },
+        'Too many messages wait for endpoints that do not take them; the oldest go',
+      );
     });
-    await guarded('store messages for recipients', async () => {
-      await this.#store.redis.hset(this.#key(), ...fields);
-    });
+  }
+
+  async #forget(names: readonly string[]): Promise<void> {
+    const { redis } = this.#store;
+    await redis.hdel(this.#key(), ...names);
+    await redis.zrem(this.#sinceKey(), ...names);
   }
 
   /** How many wait. */
@@ -109,7 +148,7 @@ export class Forwards {
     );
   }
 
-  /** Posts what can be posted now. @returns whether something still waits */
+  /** Posts what can be posted now, looking at each endpoint until it refuses. @returns whether something still waits */
   async post(nowMs: number): Promise<boolean> {
     const names = await guarded('list messages for recipients', () =>
       this.#store.redis.hkeys(this.#key()),
@@ -120,8 +159,7 @@ export class Forwards {
       for (const name of names.slice(from, from + GROUP_MAX)) {
         const forward = await this.#load(name);
         const done = forward === null || (await this.#postOne(forward, endpoints, nowMs));
-        if (done)
-          await guarded('remove a message', () => this.#store.redis.hdel(this.#key(), name));
+        if (done) await guarded('remove a message', () => this.#forget([name]));
         else waiting++;
       }
     }
@@ -135,8 +173,11 @@ export class Forwards {
     nowMs: number,
   ): Promise<boolean> {
     const { recipient, text, serial } = forward;
-    if (!endpoints.has(recipient)) endpoints.set(recipient, await this.#openEndpoint(recipient));
-    const endpointId = forward.endpointId ?? endpoints.get(recipient) ?? null;
+    const place = forward.endpointId ?? recipient;
+    if (!endpoints.has(place)) {
+      endpoints.set(place, forward.endpointId ?? (await this.#openEndpoint(recipient)));
+    }
+    const endpointId = endpoints.get(place) ?? null;
     const reason =
       endpointId === null
         ? 'endpoint-closed'
@@ -147,7 +188,11 @@ export class Forwards {
     if (reason === null) return true;
     const code = typeof reason === 'string' ? reason : reason.code;
     const mayPass = code === 'endpoint-closed' || (typeof reason !== 'string' && reason.temporary);
-    if (mayPass && nowMs < forward.sinceMs + EXPIRY_MS) return false;
+    if (mayPass && nowMs < forward.sinceMs + EXPIRY_MS) {
+      // One that is full is asked once in a pass, not for each of thousands that wait for it.
+      endpoints.set(place, null);
+      return false;
+    }
     this.#log.warn(
       { event: 'forward-ended', reason: code },
       "A recipient's endpoint does not take its message",
@@ -170,6 +215,11 @@ export class Forwards {
 
   #key(): string {
     return `${this.#store.prefix}:batch:forwards`;
+  }
+
+  /** Names by the time since which they wait. */
+  #sinceKey(): string {
+    return `${this.#store.prefix}:batch:forwards:since`;
   }
 }
 
