@@ -185,9 +185,14 @@ export class Gateway {
 
   /** Puts right what a crash left between two steps, and ends what has expired. */
   async sweep(): Promise<void> {
-    const { counters, now, options } = this.#host;
+    const { counters, now, options, viewBy } = this.#host;
     await this.#mails.sweep();
-    await this.#outbound.resume();
+    const directory = options.directory.last();
+    const left = directory && {
+      has: (exit: string) => !isGateway(directory, exit),
+      geometry: viewBy(directory).geometry,
+    };
+    await this.#outbound.resume(left);
     const expired = await this.fragments.expire(now() - EXPIRY_GRACE_MS);
     if (expired.length === 0) return;
     counters.count('message-expired', expired.length);
@@ -203,4 +208,8 @@ export class Gateway {
     await this.#outbound.prepare(this.#mails, messageId, viewBy(directory).geometry);
     return undefined;
   }
+}
+
+function isGateway({ nodes }: Directory, peerId: string): boolean {
+  return nodes.some((node) => node.peerId === peerId && node.roles.includes('gateway'));
 }

@@ -3,7 +3,7 @@
  * exit, from which ticks take the oldest. What waits is the fragment, not a packet: its route is drawn
  * when its tick is near. It stays stored until its exit has acked it or it has expired.
  */
-import { concat, writeUint } from '../bytes.ts';
+import { concat, toHex, writeUint } from '../bytes.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import { PanoramixError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -21,6 +21,8 @@ import type { FragmentQueues, SendKind } from './fragment-queues.ts';
 
 /** Owners of records whose name starts so hold fragments for the exit that follows. */
 const OWNER = 'outbound-';
+/** Mails of which the log has said that they expired: each once, for it may have 2048 fragments. */
+const SAID_MAX = 1_000;
 /** Fragments written between two looks at the event loop. */
 const GROUP = 64;
 const NOWHERE = new Uint8Array(16);
@@ -51,6 +53,7 @@ export class Outbound {
   readonly #options: OutboundOptions;
   /** Exits of fragments that have been taken since the start, so that an ack finds their jobs. */
   readonly #exits = new Map<string, string>();
+  readonly #said = new Set<string>();
   /** Told of the exit when something new waits for it. */
   onQueued: (exit: string) => void = () => undefined;
 
@@ -114,9 +117,9 @@ export class Outbound {
       const { sends, fragment } = taken;
       const decision = decideSend(sends, this.#options.now(), fragment.expiryMs);
       if (decision.kind === 'expired') {
-        await this.expire(job);
+        await this.expire(taken);
       } else if (decision.kind === 'wait' || (kind === 'first' && sends.count > 0)) {
-        await this.putOff(taken, sends.againAtMs);
+        await this.putOff(taken, decision.kind === 'wait' ? decision.untilMs : sends.againAtMs);
       } else {
         this.#exits.set(job.id, exit);
         return taken;
@@ -142,9 +145,9 @@ export class Outbound {
   }
 
   /** Gives a fragment up whose exit may have forgotten its message by now. */
-  async expire(job: TakenJob): Promise<void> {
-    this.#options.counters.count('fragment-expired');
+  async expire({ job, fragment }: Pick<TakenFragment, 'job' | 'fragment'>): Promise<void> {
     await this.discard(job);
+    this.#sayExpired(fragment);
   }
 
   /** Lets go of a fragment that is acked or has expired, and of its job. */
@@ -166,16 +169,51 @@ export class Outbound {
     }
   }
 
-  /** Gives each fragment that waits its job again: at start, in case a crash came between the two. */
-  async resume(): Promise<void> {
+  /**
+   * Gives each fragment that waits its job again: at start, in case a crash came between the two. No tick
+   * takes from the queues of an exit that has left the mixnet: what has expired there ends here.
+   * @param left whether an exit has left, and how its fragments are read; null before the first directory
+   */
+  async resume(
+    left: { readonly has: (exit: string) => boolean; readonly geometry: Geometry } | null,
+  ): Promise<void> {
     const { records, queues } = this.#options;
     for await (const { recordId, endpointId } of records.pending()) {
       if (!isOutbound(endpointId)) continue;
       const exit = endpointId.slice(OWNER.length);
+      if (left?.has(exit) === true && (await this.#hasEnded(recordId, exit, left.geometry)))
+        continue;
       const { count, againAtMs } = await this.#sends(recordId);
       if (count === 0) await (await queues.queue(exit, 'first')).add(recordId);
       else await (await queues.queue(exit, 'resend')).add(recordId, againAtMs);
     }
+  }
+
+  /** Ends a fragment that has expired, without its turn; whether it had. */
+  async #hasEnded(id: string, exit: string, geometry: Geometry): Promise<boolean> {
+    const { records, sent, queues, now } = this.#options;
+    const record = await records.load(id);
+    const fragment = record && decodeFragment(record.packet, geometry);
+    if (fragment === null || fragment.expiryMs > now()) return false;
+    await records.remove(id);
+    await sent.removeSends(id);
+    for (const kind of ['first', 'resend'] as const) {
+      await (await queues.queue(exit, kind)).remove(id);
+    }
+    this.#exits.delete(id);
+    this.#sayExpired(fragment);
+    return true;
+  }
+
+  #sayExpired({ messageId }: Fragment): void {
+    const { counters, log } = this.#options;
+    counters.count('fragment-expired');
+    const mail = toHex(messageId);
+    if (this.#said.has(mail)) return;
+    if (this.#said.size >= SAID_MAX) this.#said.clear();
+    this.#said.add(mail);
+    const fields = { event: 'mail-expired', messageId: mail };
+    log.warn(fields, 'Mail expired before its exit had acked all of it');
   }
 
   /** What a job leads to; null where its fragment is gone. */

@@ -202,7 +202,7 @@ export class ReadyPackets {
     if (taken === null || !ready.includes(old)) return;
     if (taken.fragment.expiryMs <= this.#options.now()) {
       remove(ready, old);
-      await this.#options.outbound.expire(taken.job);
+      await this.#options.outbound.expire(taken);
       return;
     }
     ready[ready.indexOf(old)] = this.#build(view, exit, taken) ?? old;

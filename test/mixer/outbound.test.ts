@@ -138,15 +138,56 @@ test('a fragment is never given up before it expires, however often it was sent'
   await (await queues.queue(exit, 'resend')).remove(id);
 });
 
-test('at a start, each fragment gets its job in the queue that its history asks for', async (t) => {
+// Serial, for it walks through the fragments of all tests.
+test.serial(
+  'at a start, each fragment gets its job in the queue that its history asks for',
+  async (t) => {
+    const parts = await outboundParts(store());
+    const { exit, queue, outbound, queues } = parts;
+    const [fresh, sent] = [await queue(fragmentOf(later())), await queue(fragmentOf(later()))];
+    await noteSent(parts, sent, Date.now());
+    for (const id of [fresh, sent]) await (await queues.queue(exit, 'first')).remove(id);
+    await outbound.resume(null);
+    t.deepEqual(await where(parts, fresh), ['first']);
+    t.deepEqual(await where(parts, sent), ['resend']);
+    await outbound.resume(null);
+    t.deepEqual(await where(parts, sent), ['resend']);
+  },
+);
+
+test.serial(
+  'fragments for an exit that had left the mixnet stayed for ever: nobody took them to see that they had expired',
+  async (t) => {
+    let ahead = 0;
+    const parts = await outboundParts(store(), { now: () => Date.now() + ahead });
+    const { exit, queue, outbound, counters, records, sent } = parts;
+    const [early, late] = [await queue(fragmentOf(later())), await queue(fragmentOf(2 * later()))];
+    await noteSent(parts, early, Date.now());
+    ahead = 3_600_001;
+    await outbound.resume({ has: (one) => one !== exit, geometry });
+    t.truthy(await records.load(early), 'a tick looks after it');
+    await outbound.resume({ has: (one) => one === exit, geometry });
+    t.is(await records.load(early), null);
+    t.is(await sent.sends(early), null);
+    t.deepEqual(await where(parts, early), []);
+    t.is(counters.of('fragment-expired'), 1);
+    t.truthy(await records.load(late), 'the exit may come back before it expires');
+    t.deepEqual(await where(parts, late), ['first']);
+  },
+);
+
+test('after a clock that was days ahead, a fragment was put off until that day', async (t) => {
   const parts = await outboundParts(store());
   const { exit, queue, outbound, queues } = parts;
-  const [fresh, sent] = [await queue(fragmentOf(later())), await queue(fragmentOf(later()))];
-  await noteSent(parts, sent, Date.now());
-  for (const id of [fresh, sent]) await (await queues.queue(exit, 'first')).remove(id);
-  await outbound.resume();
-  t.deepEqual(await where(parts, fresh), ['first']);
-  t.deepEqual(await where(parts, sent), ['resend']);
-  await outbound.resume();
-  t.deepEqual(await where(parts, sent), ['resend']);
+  const id = await queue(fragmentOf(Date.now() + 5 * 86_400_000));
+  await noteSent(parts, id, Date.now() + 4 * 86_400_000);
+  t.is(await outbound.take(exit, 'first', geometry), null);
+  const taker = await queues.taker(exit, 'resend');
+  t.is(await taker.take(), null);
+  const dueMs = await store().redis.zscore(
+    `${store().prefix}:outbound-${exit}-again:delayed`,
+    `j${id}`,
+  );
+  // BullMQ keeps the time in the upper bits of the score.
+  t.true(Number(dueMs) / 4096 <= Date.now() + 86_400_000 + 1_000, String(dueMs));
 });
