@@ -126,7 +126,7 @@ export class Forwards {
     await guarded('make room for messages', async () => {
       const tooMany = (await redis.zcard(this.#sinceKey())) - this.#waitingMax;
       if (tooMany <= 0) return;
-      const names = await redis.zrange(this.#sinceKey(), 0, tooMany - 1);
+      const names = await redis.zrange(this.#sinceKey(), 0, String(tooMany - 1));
       await this.#forget(names);
       this.#log.warn(
         { event: 'forward-ended', reason: 'storage-pressure', messages: names.length },
