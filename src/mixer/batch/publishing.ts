@@ -87,7 +87,10 @@ export class Publishing {
       info,
       look: () => this.#look(),
       word: () => this.#data(this.#ownNonces()),
-      compose: (words) => this.#data(noncesIn(words)),
+      compose: (words) => {
+        if (this.#isAsSaid(words)) return this.#data(noncesIn(words));
+        throw cycleRefused('result-differs', 'the last link gave something else than at first');
+      },
       review: (data, words) => this.#review(data, words),
     };
   }
@@ -224,7 +227,17 @@ export class Publishing {
     };
   }
 
+  /**
+   * Whether the result is the one of which we gave our word. With that word our dummies are known: what the
+   * last link publishes after it may leave out all that is none.
+   */
+  #isAsSaid(words: Words): boolean {
+    const said = words.get(this.#view.identity.peerId) ?? null;
+    return canonicalText(said) === canonicalText(this.#data(this.#ownNonces()));
+  }
+
   #review(data: unknown, words: Words): CycleReason | null {
+    if (!this.#isAsSaid(words)) return 'result-differs';
     const nonces = noncesIn(words);
     const expected = this.#data(nonces);
     if (expected === null || this.#result === null) return 'result-differs';
