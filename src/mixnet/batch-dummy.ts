@@ -14,6 +14,9 @@ const NONCE_BYTES = 32;
 const SERIAL_BYTES = 16;
 const IDENTITY_BYTES = 32;
 
+/** Dummies that one result can show: 67 letters each, in a `process_proof` of 64 kB. */
+export const DUMMIES_SHOWN_MAX = 960;
+
 /** What its maker knows a dummy by. */
 export interface DummyMark {
   /** 64 hex digits; shown when the cycle has ended. */

@@ -17,6 +17,7 @@ import {
   type EndpointFields,
 } from '../../api/endpoint.ts';
 import type { GroupName } from '../../crypto/primitives.ts';
+import { DUMMIES_SHOWN_MAX } from '../../mixnet/batch-dummy.ts';
 import { fixedStep } from './closing.ts';
 import type { Step, Words } from './agree-step.ts';
 
@@ -79,6 +80,9 @@ export function refuseGatewayTerms(terms: GatewayTerms): string | null {
   if (terms.sizeMin < 1) return 'size_min is 0: a cycle of nothing hides nobody';
   if (terms.sizeMax > BATCH_SIZE_MAX) return `size_max is over ${BATCH_SIZE_MAX}`;
   if (terms.sizeMin > terms.sizeMax) return 'size_min is over size_max';
+  if (terms.waitMs !== null && terms.sizeMin > DUMMIES_SHOWN_MAX) {
+    return `size_min is over ${DUMMIES_SHOWN_MAX}: so many dummies could not be shown`;
+  }
   return null;
 }
 

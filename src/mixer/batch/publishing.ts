@@ -18,7 +18,7 @@ import {
   type CycleReason,
   type LinkCount,
 } from '../../mixnet/batch-cycle.ts';
-import { dummyTexts } from '../../mixnet/batch-dummy.ts';
+import { DUMMIES_SHOWN_MAX, dummyTexts } from '../../mixnet/batch-dummy.ts';
 import { hashesOf, linkInputs, linkOutputs } from '../../mixnet/batch-link.ts';
 import type { BatchInput } from '../../mixnet/batch-peel.ts';
 import type { Step, Words } from './agree-step.ts';
@@ -86,9 +86,9 @@ export class Publishing {
       name: 'publish',
       info,
       look: () => this.#look(),
-      word: () => this.#data(this.#ownNonces()),
+      word: () => this.#data(this.#shownNonces()),
       compose: (words) => {
-        if (this.#isAsSaid(words)) return this.#data(noncesIn(words));
+        if (this.#isAsSaid(words)) return this.#data(this.#noncesIn(words));
         throw cycleRefused('result-differs', 'the last link gave something else than at first');
       },
       review: (data, words) => this.#review(data, words),
@@ -217,6 +217,25 @@ export class Publishing {
     return closedDummies(this.#view, this.#cycle, this.#accepted);
   }
 
+  /** What one owner may show: all together must fit into one result, or none could be published. */
+  get #shareMax(): number {
+    return Math.floor(DUMMIES_SHOWN_MAX / this.#cycle.links.length);
+  }
+
+  #shownNonces(): string[] {
+    return this.#ownNonces().toSorted().slice(0, this.#shareMax);
+  }
+
+  /** The dummies that all owners have shown. */
+  #noncesIn(words: Words): string[] {
+    const nonces = [...words.values()].flatMap((data) => {
+      const said = endpointUpdate.safeParse(data);
+      const shown = said.success ? decodeCycleProof(said.data.process_proof) : null;
+      return shown?.slice(0, this.#shareMax) ?? [];
+    });
+    return [...new Set(nonces)].toSorted();
+  }
+
   #data(nonces: readonly string[]): object | null {
     if (this.#result === null) return null;
     return {
@@ -233,12 +252,12 @@ export class Publishing {
    */
   #isAsSaid(words: Words): boolean {
     const said = words.get(this.#view.identity.peerId) ?? null;
-    return canonicalText(said) === canonicalText(this.#data(this.#ownNonces()));
+    return canonicalText(said) === canonicalText(this.#data(this.#shownNonces()));
   }
 
   #review(data: unknown, words: Words): CycleReason | null {
     if (!this.#isAsSaid(words)) return 'result-differs';
-    const nonces = noncesIn(words);
+    const nonces = this.#noncesIn(words);
     const expected = this.#data(nonces);
     if (expected === null || this.#result === null) return 'result-differs';
     const texts = new Set(this.#result.map((message) => message.text));
@@ -246,13 +265,4 @@ export class Publishing {
     if (![...shown].every((text) => texts.has(text))) return 'dummy-foreign';
     return canonicalText(data) === canonicalText(expected) ? null : 'result-differs';
   }
-}
-
-/** The dummies that all owners have shown. */
-function noncesIn(words: Words): string[] {
-  const nonces = [...words.values()].flatMap((data) => {
-    const said = endpointUpdate.safeParse(data);
-    return said.success ? (decodeCycleProof(said.data.process_proof) ?? []) : [];
-  });
-  return [...new Set(nonces)].toSorted();
 }
