@@ -27,6 +27,11 @@ import { Views } from './views.ts';
 
 const SWEEP_MS = 3_600_000;
 const RESUME_GROUP = 500;
+/**
+ * How long after it was due the record of an endpoint without a key is kept, in case the endpoint comes back:
+ * longer than anybody tries a packet or waits for its answer.
+ */
+const KEYLESS_MS = 4 * 3_600_000;
 
 export interface MixNodeOptions extends NodeParts {
   readonly ownController: Pick<ControllerClient, 'listMessages' | 'releaseMessages'>;
@@ -211,6 +216,10 @@ export class MixNode {
     let group: { id: string; dueMs: number }[] = [];
     for await (const { recordId, endpointId, dueMs } of this.#records.pending()) {
       if (isOutbound(endpointId)) continue;
+      if (this.#storageKey(endpointId) === null) {
+        await this.#endKeyless(recordId, dueMs);
+        continue;
+      }
       group.push({ id: recordId, dueMs });
       if (group.length < RESUME_GROUP) continue;
       await this.#mixing?.addMany(group);
@@ -218,6 +227,13 @@ export class MixNode {
     }
     if (group.length > 0) await this.#mixing?.addMany(group);
     await this.#gateway?.queueDeliveries('all');
+  }
+
+  /** A packet of an endpoint that has been replaced: nobody can open it, and nothing else would remove it. */
+  async #endKeyless(recordId: string, dueMs: number): Promise<void> {
+    if (this.#now() < dueMs + KEYLESS_MS) return;
+    await this.#records.remove(recordId);
+    this.counters.count('forward-keyless');
   }
 
   #sweepHourly(): void {

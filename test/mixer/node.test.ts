@@ -4,6 +4,7 @@ import { toBase64url, toHex } from '../../src/bytes.ts';
 import { native } from '../../src/crypto/native.ts';
 import type { MixedMail } from '../../src/mail/envelope.ts';
 import { PanoramixError } from '../../src/errors.ts';
+import { Records } from '../../src/redis/records.ts';
 import { changeStatus, serial } from '../controller/private-controller.ts';
 import { until } from '../redis/private-redis.ts';
 import { smallMixnet, type SmallMixnet, type SmallNode } from './small-mixnet.ts';
@@ -199,5 +200,28 @@ test.serial(
     t.is(gateway.arrived.length, 0);
     mixnet.isExpired = false;
     await until(() => gateway.arrived.length === 1, 30_000);
+  },
+);
+
+test.serial(
+  'packets of an endpoint that was replaced stayed in the storage for ever',
+  async (t) => {
+    const mixnet = await smallMixnet(t, { mixes: 1, gateways: 0 });
+    const node = mixnet.mixes[0] as SmallNode;
+    const key = native.random(32);
+    const before = new Records(node.store, { primitives: native, storageKeys: () => key });
+    const put = async (agoMs: number): Promise<string> => {
+      const recordId = toHex(native.random(16));
+      const dueMs = Date.now() - agoMs;
+      const next = native.random(16);
+      await before.put({ recordId, endpointId: 'before', next, dueMs, packet: native.random(99) });
+      return recordId;
+    };
+    const [old, recent] = [await put(4 * 3_600_000 + 1), await put(3_600_000)];
+    await mixnet.restart(node);
+    t.is(await before.load(old), null);
+    t.truthy(await before.load(recent), 'its endpoint may come back');
+    t.is(await before.count('before'), 1);
+    t.is(node.mixer.counters.of('forward-keyless'), 1);
   },
 );
