@@ -102,13 +102,11 @@ export class ReadyPackets {
     }
   }
 
-  /** Fills every gateway's shelf. */
+  /** Fills every gateway's shelf, none after another: fragments of one must not keep others from cover. */
   async fillAll(): Promise<void> {
-    const view = this.#options.view();
-    if (view === null) return;
-    const { nodes } = view.directory;
-    for (const { peerId } of nodes.filter((node) => node.roles.includes('gateway')))
-      await this.fill(peerId);
+    const nodes = this.#options.view()?.directory.nodes ?? [];
+    const exits = nodes.filter(({ roles }) => roles.includes('gateway'));
+    await Promise.all(exits.map(async ({ peerId }) => await this.fill(peerId)));
   }
 
   /**

@@ -1,7 +1,7 @@
 import test from 'ava';
 import { sharedStore } from '../controller/private-controller.ts';
 import { until } from '../redis/private-redis.ts';
-import { outboundParts } from './outbound-parts.ts';
+import { ME, outboundParts } from './outbound-parts.ts';
 
 const store = sharedStore(test);
 
@@ -22,4 +22,17 @@ test('a queue that takes long to walk through left an exit without cover: ticks 
   resolve(null);
   await Promise.all(fills);
   await ready.close();
+});
+
+test('at a start, mail that waits for one exit left all others without cover', async (t) => {
+  const { exit, outbound, ...parts } = await outboundParts(store());
+  const { promise, resolve } = Promise.withResolvers<null>();
+  outbound.take = async () => await promise;
+  const ready = parts.ready();
+  const filling = ready.fillAll();
+  for (const one of [ME, exit]) await until(() => ready.take(one, 'cover') !== null, 3_000);
+  resolve(null);
+  await filling;
+  await ready.close();
+  t.pass();
 });
