@@ -41,7 +41,7 @@ const state = z.strictObject({
   mixnet_id: z.string().optional(),
   /** `<controller>/panoramix/peers/ID/` (D4.2 §5.2): what is given to users. */
   mixnet_url: z.string().optional(),
-  /** Peer ids of the nodes in the log: who may post to a node's endpoint. */
+  /** Peer ids of the nodes in the log, or of a batch mixnet's owners: no strangers to a controller of theirs. */
   nodes: z.array(z.string()).optional(),
   /** Where the next snapshot is negotiated; the owners alone know it. */
   next_negotiation_id: z.string().optional(),

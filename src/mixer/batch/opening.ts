@@ -43,13 +43,18 @@ export async function openGateway(
     const link = linkFor(terms.endpointId);
     await openAlone(view, linkTerms(link, wish.group, terms.sizeMax));
   });
-  writeStep(file, agreed, {
-    endpoint_id: terms.endpointId,
-    step: firstStep(0, closingsMax),
-    last_consensus_id: agreed.consensusId,
-    closings: 0,
-    opened: [agreed.consensusId],
-  });
+  writeStep(
+    file,
+    agreed,
+    {
+      endpoint_id: terms.endpointId,
+      step: firstStep(0, closingsMax),
+      last_consensus_id: agreed.consensusId,
+      closings: 0,
+      opened: [agreed.consensusId],
+    },
+    owners,
+  );
   return terms;
 }
 
@@ -58,12 +63,27 @@ export function firstStep(closings: number, closingsMax: number): 'full' | 'clos
   return closings + 1 >= closingsMax ? 'full' : 'close';
 }
 
-/** Writes down what was agreed, and what is negotiated next. */
-export function writeStep(file: MixnetStateFile, agreed: AgreedStep, batch: BatchState): void {
+/**
+ * Writes down what was agreed, and what is negotiated next.
+ * @param owners where that opens something: nodes to a controller that goes by this file, else strangers who
+ *   fill its storage would keep them from agreeing
+ */
+export function writeStep(
+  file: MixnetStateFile,
+  agreed: AgreedStep,
+  batch: BatchState,
+  owners: readonly string[] | null = null,
+): void {
   const before = file.read();
   if (!before) throw new PanoramixError('config-invalid', `${file.path} is missing`);
   const { proposed_negotiation_id: _proposed, ...kept } = before;
-  file.write({ ...kept, next_negotiation_id: agreed.nextNegotiationId, signed: {}, batch });
+  file.write({
+    ...kept,
+    ...(owners && { nodes: [...owners] }),
+    next_negotiation_id: agreed.nextNegotiationId,
+    signed: {},
+    batch,
+  });
 }
 
 function ownLinkOf(view: OwnerView, gatewayId: string, group: GroupName): BatchLink {

@@ -42,13 +42,18 @@ export async function openStops(
   const terms = readTerms(agreed.data) as StopTerms;
   const { mixnetId, group } = wish;
   const endpointId = await retrying(ground.party, () => openStop(view, mixnetId, group, terms, 1));
-  writeStep(ground.file, agreed, {
-    endpoint_id: endpointId,
-    step: 'stop',
-    last_consensus_id: agreed.consensusId,
-    closings: 0,
-    opened: [],
-  });
+  writeStep(
+    ground.file,
+    agreed,
+    {
+      endpoint_id: endpointId,
+      step: 'stop',
+      last_consensus_id: agreed.consensusId,
+      closings: 0,
+      opened: [],
+    },
+    ground.owners,
+  );
   return terms;
 }
 

@@ -37,6 +37,16 @@ test('cycles go on where the negotiation that was to follow has ended while noth
   t.pass();
 });
 
+test('owners of a batch mixnet are no strangers to a controller that goes by their state files', async (t) => {
+  const controller = await privateController(t, store());
+  const stops = { name: 'stop', sizeMin: 1, sizeMax: 20, public: true };
+  for (const more of [{ gateway: {} }, { stops }]) {
+    const { owners } = await foundTogether(t, controller.url, store(), { params, ...more });
+    const keys = owners.map((owner) => owner.identity.peerId).toSorted();
+    for (const owner of owners) t.deepEqual(owner.state.read()?.nodes, keys);
+  }
+});
+
 async function soon<Value>(look: () => Promise<Value | undefined> | Value | undefined) {
   for (const endMs = Date.now() + 30_000; Date.now() < endMs; await sleep(20)) {
     const found = await look();
