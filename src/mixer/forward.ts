@@ -10,7 +10,7 @@ import { asPanoramixError, type ErrorCode } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { dueAfterStop } from '../mixnet/delay.ts';
 import { nodeByAddress, type Directory, type DirectoryNode } from '../mixnet/directory.ts';
-import { drawHoldMs } from '../mixnet/hold.ts';
+import { drawHoldMs, NEVER_HELD, nextHolding, type Holding } from '../mixnet/hold.ts';
 import type { RunningJob } from '../redis/queues.ts';
 import type { ForwardRecord, Records } from '../redis/records.ts';
 import type { StorageKeys } from '../redis/sealing.ts';
@@ -19,7 +19,6 @@ import { Departures } from './departures.ts';
 import type { DirectorySource } from './directory-source.ts';
 import { TICKS_OWNER } from './emission.ts';
 import { Links } from './links.ts';
-import type { Alarm } from './loop-watch.ts';
 import { Rarely } from './rarely.ts';
 import { Waiting } from './waiting.ts';
 
@@ -53,8 +52,8 @@ export interface ForwarderOptions {
   readonly directory: Pick<DirectorySource, 'last'>;
   /** Looks for a newer directory, at most every few seconds however often it is asked. */
   readonly refreshDirectory: () => Promise<unknown>;
-  /** The alarm that is on; null where none is. */
-  readonly alarm: () => Alarm | null;
+  /** The number of the alarm that is on, from 1; null where none is. */
+  readonly alarm: () => number | null;
   /** The controller at a URL, with the node's own key. */
   readonly clientFor: (url: string) => Pick<ControllerClient, 'postMessage'>;
   readonly counters: Counters;
@@ -69,8 +68,9 @@ export class Forwarder {
   readonly #startedMs: number;
   /** Records that were overdue when this node started, and have their fresh delay. */
   readonly #redrawn = new Set<string>();
-  /** The last alarm for which each record that is here has been held. */
-  readonly #heldFor = new Map<string, number>();
+  #holding: Holding = NEVER_HELD;
+  /** In which holding, by its beginning, each record that is here has been held last. */
+  readonly #heldSince = new Map<string, number>();
   readonly #rarely = new Rarely();
   readonly #links: Links;
   readonly #waiting = new Waiting();
@@ -122,7 +122,7 @@ export class Forwarder {
 
   #forget(recordId: string): void {
     this.#redrawn.delete(recordId);
-    this.#heldFor.delete(recordId);
+    this.#heldSince.delete(recordId);
     this.#waiting.leave(recordId);
   }
 
@@ -140,17 +140,20 @@ export class Forwarder {
 
   /** When to come again, where the alarm is on and has not held this packet yet; null where it may go. */
   #whileAlarmed({ recordId, endpointId }: ForwardRecord, { traffic }: Directory): number | null {
-    const { alarm, now, primitives, counters } = this.#options;
-    const present = alarm();
+    const { alarm: alarmNumber, now, primitives, counters } = this.#options;
+    const alarm = alarmNumber();
     // Own packets are how we hear that it is over.
-    if (present === null || endpointId === TICKS_OWNER) return null;
-    if (this.#heldFor.get(recordId) === present.number) return null;
-    const alarmedForMs = now() - present.sinceMs;
-    const holdMs = drawHoldMs(primitives.random, alarmedForMs, traffic.delayMeanMs);
+    if (alarm === null || endpointId === TICKS_OWNER) return null;
+    const { delayMeanMs } = traffic;
+    const nowMs = now();
+    this.#holding = nextHolding(this.#holding, { alarm, nowMs, delayMeanMs });
+    const { sinceMs } = this.#holding;
+    if (this.#heldSince.get(recordId) === sinceMs) return null;
+    const holdMs = drawHoldMs(primitives.random, this.#holding, { nowMs, delayMeanMs });
     if (holdMs === null) return null;
-    this.#heldFor.set(recordId, present.number);
+    this.#heldSince.set(recordId, sinceMs);
     counters.count('held');
-    return now() + holdMs;
+    return nowMs + holdMs;
   }
 
   /** Null once the next hop has the packet, a reason where it never will; else when to try. */

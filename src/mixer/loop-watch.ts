@@ -29,19 +29,11 @@ export interface LoopWatchOptions {
   readonly write: (loops: StoredLoops) => Promise<void>;
 }
 
-/** An alarm that is on. */
-export interface Alarm {
-  /** From 1. */
-  readonly number: number;
-  /** Since when, in ms since 1970. */
-  readonly sinceMs: number;
-}
-
 export class LoopWatch {
   readonly #options: LoopWatchOptions;
   #loops: Loops;
   #alarms = 0;
-  #alarm: Alarm | null = null;
+  #isAlarmed = false;
   #timers: NodeJS.Timeout[] = [];
 
   constructor(options: LoopWatchOptions) {
@@ -77,9 +69,9 @@ export class LoopWatch {
     this.#loops.returned(id, this.#options.now());
   }
 
-  /** The alarm that is on; null where none is. */
-  alarm(): Alarm | null {
-    return this.#alarm;
+  /** The number of the alarm that is on, from 1; null where none is. */
+  alarm(): number | null {
+    return this.#isAlarmed ? this.#alarms : null;
   }
 
   #judge(): void {
@@ -87,10 +79,10 @@ export class LoopWatch {
     // Who does not listen learns nothing of what comes back: what was sent before does not count.
     if (!listens()) this.#loops = new Loops(me);
     const { isAlarmed, returned, due } = this.#loops.judge(now());
-    if (isAlarmed === (this.#alarm !== null)) return;
+    if (isAlarmed === this.#isAlarmed) return;
+    this.#isAlarmed = isAlarmed;
     if (isAlarmed) {
       this.#alarms += 1;
-      this.#alarm = { number: this.#alarms, sinceMs: now() };
       counters.count('loop-alarm');
       log.warn(
         { event: 'loop-alarm', returned, due },
@@ -98,7 +90,6 @@ export class LoopWatch {
       );
       return;
     }
-    this.#alarm = null;
     log.info(
       { event: 'loop-alarm-over', returned, due },
       'Our own packets come back again: packets of others leave at their times',

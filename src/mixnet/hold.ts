@@ -18,16 +18,39 @@ export const HELD_MEANS = 10;
  * later; where holding had no end, all were alarmed for the 35 minutes that were simulated.
  */
 export const HOLDING_MEANS = 30;
+/** A new alarm so soon after the last holding began is not held for: what is late may be late by that. */
+export const RESTING_MEANS = 4 * HOLDING_MEANS;
+
+/** The alarm for which packets were last held, by its number, and since when. */
+export interface Holding {
+  readonly alarm: number;
+  readonly sinceMs: number;
+}
+
+/** Before the first alarm. */
+export const NEVER_HELD: Holding = { alarm: 0, sinceMs: -Infinity };
 
 /**
- * How much longer to keep a packet that is due, in ms; null where it may leave.
- * @param alarmedForMs since when the alarm has been on
+ * The holding after a look at the alarm.
+ * @param alarm number of the one that is on, from 1
  */
+export function nextHolding(
+  last: Holding,
+  now: { readonly alarm: number; readonly nowMs: number; readonly delayMeanMs: number },
+): Holding {
+  const { alarm, nowMs, delayMeanMs } = now;
+  if (alarm === last.alarm) return last;
+  const isRested = nowMs - last.sinceMs >= RESTING_MEANS * delayMeanMs;
+  return { alarm, sinceMs: isRested ? nowMs : last.sinceMs };
+}
+
+/** How much longer to keep a packet that is due, in ms; null where it may leave. */
 export function drawHoldMs(
   random: Random,
-  alarmedForMs: number,
-  delayMeanMs: number,
+  { sinceMs }: Holding,
+  now: { readonly nowMs: number; readonly delayMeanMs: number },
 ): number | null {
-  if (alarmedForMs >= HOLDING_MEANS * delayMeanMs) return null;
+  const { nowMs, delayMeanMs } = now;
+  if (nowMs - sinceMs >= HOLDING_MEANS * delayMeanMs) return null;
   return drawDelayMs(random, HELD_MEANS * delayMeanMs);
 }

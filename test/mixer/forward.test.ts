@@ -7,7 +7,6 @@ import { silentLog } from '../../src/log.ts';
 import { Counters } from '../../src/mixer/counters.ts';
 import { TICKS_OWNER } from '../../src/mixer/emission.ts';
 import { Forwarder } from '../../src/mixer/forward.ts';
-import type { Alarm } from '../../src/mixer/loop-watch.ts';
 import { openQueue, openWorker } from '../../src/redis/queues.ts';
 import { Records, type ForwardRecord } from '../../src/redis/records.ts';
 import { sharedStore } from '../controller/private-controller.ts';
@@ -32,7 +31,7 @@ function create(
   const posted: (Posted & { url: string })[] = [];
   const counters = new Counters();
   const clock = { nowMs: NOW_MS };
-  const alarm: { on: Alarm | null } = { on: null };
+  const alarm: { on: number | null } = { on: null };
   const looks: string[] = [];
   const said: unknown[] = [];
   const forwarder = new Forwarder({
@@ -154,7 +153,7 @@ test('what was overdue at the start waits afresh, once', async (t) => {
 test('while too few of the own packets come back, each of others waits once more, own ones do not', async (t) => {
   const { alarm, clock, counters, posted, put, work } = create();
   const [other, own] = [await put(), await put({ endpointId: TICKS_OWNER })];
-  alarm.on = { number: 1, sinceMs: NOW_MS };
+  alarm.on = 1;
   const delays: number[] = [];
   for (let i = 0; i < 100; i++) {
     const again = await work(await put());
@@ -173,26 +172,31 @@ test('while too few of the own packets come back, each of others waits once more
   t.is(counters.of('held'), 101);
 });
 
-test('a packet that waits at the next alarm again is held again', async (t) => {
-  const { alarm, put, work } = create({ code: 'endpoint-full' });
-  const recordId = await put();
-  alarm.on = { number: 1, sinceMs: NOW_MS };
-  t.truthy(await work(recordId));
-  await t.throwsAsync(work(recordId), { message: /endpoint-full/ });
-  alarm.on = null;
-  await t.throwsAsync(work(recordId), { message: /endpoint-full/ });
-  alarm.on = { number: 2, sinceMs: NOW_MS };
-  t.truthy(await work(recordId));
-});
-
 test('an alarm that does not end holds packets for a minute, or all nodes would hold for ever', async (t) => {
   const { alarm, clock, put, work, posted } = create();
-  alarm.on = { number: 1, sinceMs: NOW_MS };
+  alarm.on = 1;
+  t.truthy(await work(await put()));
   clock.nowMs = NOW_MS + 59_999;
   t.truthy(await work(await put()));
   clock.nowMs = NOW_MS + 60_000;
   t.is(await work(await put()), undefined);
   t.is(posted.length, 1);
+});
+
+test('a new alarm holds again, the packets that were held before, too, but not within four minutes', async (t) => {
+  const { alarm, clock, put, work } = create({ code: 'endpoint-full' });
+  const recordId = await put();
+  alarm.on = 1;
+  t.truthy(await work(recordId));
+  await t.throwsAsync(work(recordId), { message: /endpoint-full/ });
+  alarm.on = null;
+  await t.throwsAsync(work(recordId), { message: /endpoint-full/ });
+  alarm.on = 2;
+  clock.nowMs = NOW_MS + 239_999;
+  await t.throwsAsync(work(recordId), { message: /endpoint-full/ });
+  alarm.on = 3;
+  clock.nowMs = NOW_MS + 240_000;
+  t.truthy(await work(recordId));
 });
 
 test('of packets that cannot be passed on the log says one line, not one for each', async (t) => {
