@@ -7,6 +7,7 @@ import { afterSend } from '../mixnet/arq.ts';
 import { drawDelayMs, drawExponentialMs, dueAfterStop } from '../mixnet/delay.ts';
 import { drawUnit } from '../mixnet/draw.ts';
 import { fragmentsOf, FRAGMENTS_MAX } from '../mixnet/fragment.ts';
+import { drawHoldMs, nextHolding } from '../mixnet/hold.ts';
 import { tripDueMs } from '../mixnet/loops.ts';
 import { advanceTicks, startTicks, type TickClock } from '../mixnet/ticks.ts';
 import { PRODUCT, type Behaviour } from './behaviour.ts';
@@ -25,8 +26,6 @@ import { Schedule } from './schedule.ts';
 
 const EXIT_DELAY_MEAN_MS = 20_000;
 const LINK_MS = 20;
-/** An alarmed node keeps what it forwards once more, for so many means. */
-const HOLD_MEANS = 10;
 
 export class SimulatedNetwork {
   readonly counts: Counts = noCounts();
@@ -200,9 +199,9 @@ export class SimulatedNetwork {
   #planJudgement(node: SimulatedNode, everyMs: number): void {
     this.#schedule.at(this.nowMs + everyMs, () => {
       if (!node.isDown) {
-        node.isAlarmed = node.loops.judge(this.nowMs).isAlarmed;
+        node.noteAlarm(node.loops.judge(this.nowMs).isAlarmed);
         this.counts.judgements += 1;
-        if (node.isAlarmed) this.counts.alarms += 1;
+        if (node.alarm !== null) this.counts.alarms += 1;
       }
       this.#planJudgement(node, everyMs);
     });
@@ -261,16 +260,27 @@ export class SimulatedNetwork {
           this.#forward(node, place, packet, dueAfterStop(node.forwardRandom, due));
         };
         node.whenBack(this.#unlessForgotten(node, again));
-      } else if (node.isAlarmed && (packet.held & (1 << place)) === 0) {
-        packet.held |= 1 << place;
-        this.counts.held += 1;
-        const holdMs = drawDelayMs(node.forwardRandom, HOLD_MEANS * delayMeanMs);
-        this.#forward(node, place, packet, this.nowMs + holdMs);
-      } else {
-        this.#send(node.peerId, place, packet);
+        return;
       }
+      const holdMs = (packet.held & (1 << place)) === 0 ? this.#holdMs(node) : null;
+      if (holdMs === null) {
+        this.#send(node.peerId, place, packet);
+        return;
+      }
+      packet.held |= 1 << place;
+      this.counts.held += 1;
+      this.#forward(node, place, packet, this.nowMs + holdMs);
     };
     this.#schedule.at(dueMs, this.#unlessForgotten(node, act));
+  }
+
+  /** How long an alarmed node keeps a packet of others once more; null where it does not. */
+  #holdMs(node: SimulatedNode): number | null {
+    const { alarm } = node;
+    if (alarm === null) return null;
+    const now = { nowMs: this.nowMs, delayMeanMs: this.#options.directory.traffic.delayMeanMs };
+    node.holding = nextHolding(node.holding, { alarm, ...now });
+    return drawHoldMs(node.forwardRandom, node.holding, now);
   }
 
   /** What is to be done with a packet that a node has, if it still has it then. */

@@ -3,6 +3,7 @@
  */
 import type { Random } from '../crypto/primitives.ts';
 import type { Directory, DirectoryNode } from '../mixnet/directory.ts';
+import { NEVER_HELD, type Holding } from '../mixnet/hold.ts';
 import { Loops } from '../mixnet/loops.ts';
 import { Outbound } from './mail.ts';
 import type { RandomFor } from './seeded.ts';
@@ -19,7 +20,11 @@ export class SimulatedNode {
   readonly resendRandom: Random;
   readonly exitRandom: Random;
   readonly loops: Loops;
-  isAlarmed = false;
+  /** Number of the alarm that is on, from 1. */
+  alarm: number | null = null;
+  /** For which alarm it holds packets of others, or last did. */
+  holding: Holding = NEVER_HELD;
+  #alarms = 0;
   isDown = false;
   /** Its controller hands out nothing. */
   isCutOff = false;
@@ -40,6 +45,12 @@ export class SimulatedNode {
     for (const node of directory.nodes) {
       if (node.roles.includes('gateway')) this.#outbound.set(node.peerId, new Outbound());
     }
+  }
+
+  /** Whether too few of its loops come back, as it was last judged. */
+  noteAlarm(isAlarmed: boolean): void {
+    if (!isAlarmed) this.alarm = null;
+    else this.alarm ??= ++this.#alarms;
   }
 
   /** What waits here for an exit. */

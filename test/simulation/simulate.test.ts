@@ -69,8 +69,8 @@ test('lost packets are sent again, and more of them the more are lost', (t) => {
 
 test('it warns of empty mixes, few senders, full ticks and mixes that work together', (t) => {
   t.is(warned({ hostile: 2 }), '');
-  t.regex(warned({ delayMeanMs: 100 }), /λ\/μ\), fewer than 2/);
-  t.regex(warned({ delayMeanMs: 100 }), /a longer delay or more packets/);
+  t.regex(warned({ delayMeanMs: 50 }), /λ\/μ\), fewer than 2/);
+  t.regex(warned({ delayMeanMs: 50 }), /a longer delay or more packets/);
   t.regex(warned({ providers: 2 }), /2 providers are few to hide among/);
   t.regex(warned({ users: 2500, hours: 0.2 }), /more ticks per second are needed/i);
   t.regex(warned({ hostile: 3 }), /mix-1, mix-2, mix-3, they see 100\.0 % of all ways/);
