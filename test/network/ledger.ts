@@ -43,7 +43,8 @@ export class Ledger {
   /** By sender, receiver and hash. */
   readonly #posts = new Map<string, Post>();
   readonly #owed = new Map<string, Owed>();
-  readonly #own: OwnPacket[] = [];
+  /** What watched nodes have posted, each once. */
+  readonly #sent: (OwnPacket & { readonly name: string })[] = [];
   /** What came to watched nodes, in order. */
   readonly taken: Taken[] = [];
 
@@ -76,9 +77,12 @@ export class Ledger {
       .map(([name]) => name);
   }
 
-  /** What a node posted of its own. */
+  /**
+   * What a node posted of its own. Looked up when asked for: where a poster died over its request, the packet
+   * that led to what a node posted is noted with the next try only.
+   */
   own(node: string): readonly OwnPacket[] {
-    return this.#own.filter(({ from }) => from === node);
+    return this.#sent.filter(({ from, name }) => from === node && !this.#owed.has(name));
   }
 
   /** Where a packet of a node's own ends, `reply at alpha` or `mail at beta`, and with which part of a mail. */
@@ -101,7 +105,7 @@ export class Ledger {
     post.attempts++;
     this.#posts.set(name, post);
     if (post.attempts > 1) return;
-    if (this.#watched.has(from) && !this.#owed.has(name)) this.#own.push({ from, to, text });
+    if (this.#watched.has(from)) this.#sent.push({ from, to, text, name });
     if (!this.#watched.has(to)) return;
     const owed = this.#owe(to, text);
     this.taken.push({ from, node: to, text, owed });
