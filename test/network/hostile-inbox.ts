@@ -57,6 +57,8 @@ interface Answer {
 }
 
 const MIXES = 3;
+/** Packets kept for who is told of them later: those of a mixnet's first minute. */
+const EARLY_MAX = 4096;
 /** Between two looks at a controller, all of whose messages a door keeps to itself. */
 const LOOK_MS = 50;
 
@@ -64,8 +66,10 @@ const LOOK_MS = 50;
 export class Door {
   /** Alters a list of messages before the node gets it. */
   alter: (messages: readonly Listed[]) => readonly Listed[] = (messages) => messages;
-  /** Told of each packet that the controller has taken, or had taken before: its answer was 201. */
-  onTaken: (posted: Posted) => void = () => undefined;
+  /** What the controller has taken while nobody was told of it. */
+  #early: Posted[] = [];
+  /** Told of each of them; it may have been taken before, its answer was 201. */
+  #onTaken: ((posted: Posted) => void) | null = null;
   /** False breaks the connection off at this moment. */
   onExchange: (exchange: Exchange) => boolean = () => true;
   readonly #urlPort: number;
@@ -80,6 +84,14 @@ export class Door {
     this.#server = createServer((request, response) => {
       this.#pass(request, response).catch(() => response.destroy());
     });
+  }
+
+  /** Who is told of each packet that the controller takes, from the first one on. */
+  set onTaken(tell: (posted: Posted) => void) {
+    this.#onTaken = tell;
+    const early = this.#early;
+    this.#early = [];
+    for (const posted of early) tell(posted);
   }
 
   async open(): Promise<void> {
@@ -113,7 +125,9 @@ export class Door {
   async #post(request: IncomingMessage, response: ServerResponse, body: Buffer): Promise<void> {
     const { data } = JSON.parse(body.toString()) as { data: Posted };
     await this.#watched('post', data.sender, request, response, body, ({ status }) => {
-      if (status === 201) this.onTaken(data);
+      if (status !== 201) return;
+      if (this.#onTaken !== null) this.#onTaken(data);
+      else if (this.#early.length < EARLY_MAX) this.#early.push(data);
     });
   }
 
