@@ -127,10 +127,13 @@ const schema = z.strictObject({
       /** Makes it a batch mixnet: the gateway endpoint that the coordinator proposes (D4.2 §5.2). */
       endpoint: batchEndpoint.optional(),
       traffic: traffic.prefault({}),
+      /** Three epochs: a new snapshot is due after a third of it. */
       snapshot_lifetime_ms: z
         .int()
         .min(1_000)
-        .default(30 * 86_400_000),
+        .default(9 * 3_600_000),
+      /** How long a node uses a mix key. */
+      key_lifetime_ms: z.int().min(1_000).default(86_400_000),
     })
     .optional(),
   gateway: z

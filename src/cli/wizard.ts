@@ -122,6 +122,7 @@ async function takePart(
       node,
       traffic: wish.traffic,
       snapshotLifetimeMs: wish.snapshot_lifetime_ms,
+      keyLifetimeMs: wish.key_lifetime_ms,
     });
   }
   const invitation = given ?? process.env['PANORAMIX_INVITATION'] ?? wish.invitation;

@@ -68,6 +68,11 @@ export const logEntry = z
       .int()
       .min(1_000)
       .max(366 * 86_400_000),
+    /** How long a node uses a mix key (design §6). */
+    key_lifetime_ms: z
+      .int()
+      .min(1_000)
+      .max(366 * 86_400_000),
   })
   .refine((entry) => isSortedSet(entry.nodes.map((node) => node.peer_id)), 'nodes not sorted')
   .refine((entry) => {

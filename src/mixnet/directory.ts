@@ -66,6 +66,8 @@ export interface Directory {
   readonly validFromMs: number;
   readonly validUntilMs: number;
   readonly snapshotLifetimeMs: number;
+  /** How long a node uses a mix key. */
+  readonly keyLifetimeMs: number;
   readonly traffic: Traffic;
   /** Sorted by peer id. */
   readonly nodes: readonly DirectoryNode[];

@@ -175,6 +175,7 @@ function assemble(
     validFromMs: Date.parse(text.valid_from),
     validUntilMs: Date.parse(text.valid_until),
     snapshotLifetimeMs: head.snapshot_lifetime_ms,
+    keyLifetimeMs: head.key_lifetime_ms,
     traffic: trafficOf(text.traffic),
     nodes: head.nodes.map((node) => nodeOf(node, entries.get(node.peer_id), primitives)),
     logHead: text.log_head,

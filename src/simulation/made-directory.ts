@@ -55,6 +55,7 @@ export function madeDirectory(
     validFromMs: 0,
     validUntilMs: Infinity,
     snapshotLifetimeMs: Infinity,
+    keyLifetimeMs: Infinity,
     traffic,
     nodes,
     logHead: '',

@@ -24,7 +24,11 @@ export async function foundMixnet(options: FoundOptions): Promise<Mixnet> {
   if (finished) return finished;
   const { party, file, ground } = await foundPeer(options);
   return await agreeOnNodes(party, options, file, ground, {
-    terms: { traffic: options.traffic, snapshot_lifetime_ms: options.snapshotLifetimeMs },
+    terms: {
+      traffic: options.traffic,
+      snapshot_lifetime_ms: options.snapshotLifetimeMs,
+      key_lifetime_ms: options.keyLifetimeMs,
+    },
     nextNegotiationId: await openSnapshots(party, file, ground),
   });
 }

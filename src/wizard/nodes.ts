@@ -36,6 +36,7 @@ export interface Ground {
 export interface Terms {
   readonly traffic: TrafficText;
   readonly snapshot_lifetime_ms: number;
+  readonly key_lifetime_ms: number;
 }
 
 /**
@@ -120,7 +121,8 @@ export function reviewNodes(
   }
   const terms = proposedTerms(meeting, ground);
   if (!terms) return 'traffic-unproposed';
-  const kept = { traffic: entry.traffic, snapshot_lifetime_ms: entry.snapshot_lifetime_ms };
+  const { traffic, snapshot_lifetime_ms, key_lifetime_ms } = entry;
+  const kept = { traffic, snapshot_lifetime_ms, key_lifetime_ms };
   if (canonicalText(terms) !== canonicalText(kept)) return 'traffic-changed';
   if (refuseTerms(ground.params, entry.traffic.mixes_per_route) !== null) return 'path-too-long';
   if (canonicalText(body.meta.signers) !== canonicalText(ground.owners)) return 'signers-differ';
@@ -155,8 +157,8 @@ function proposedTerms(meeting: Meeting, ground: Ground): Terms | null {
     if (signer !== ground.coordinator || accepts) continue;
     const parsed = logEntry.safeParse((body.data as { log?: unknown } | null)?.log);
     if (!parsed.success) continue;
-    const { traffic, snapshot_lifetime_ms } = parsed.data;
-    return { traffic, snapshot_lifetime_ms };
+    const { traffic, snapshot_lifetime_ms, key_lifetime_ms } = parsed.data;
+    return { traffic, snapshot_lifetime_ms, key_lifetime_ms };
   }
   return null;
 }

@@ -61,6 +61,8 @@ export interface FoundPeerOptions extends PeerOptions {
 export interface FoundOptions extends FoundPeerOptions, WizardOptions {
   readonly traffic: TrafficText;
   readonly snapshotLifetimeMs: number;
+  /** How long a node uses a mix key. */
+  readonly keyLifetimeMs: number;
 }
 
 /** What the contributor to any mixnet brings. */

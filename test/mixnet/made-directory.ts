@@ -51,6 +51,7 @@ export function madeDirectory(
     validFromMs: NOW_MS - 1000,
     validUntilMs: NOW_MS + 30 * 86_400_000,
     snapshotLifetimeMs: 30 * 86_400_000,
+    keyLifetimeMs: 30 * 86_400_000,
     traffic: {
       delayMeanMs: 2000,
       ticksPerSecond: 2,

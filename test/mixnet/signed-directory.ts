@@ -87,6 +87,7 @@ export function paperMixnet(
     nodes: owners.map((owner, index) => logNode(owner, index)),
     traffic: TRAFFIC,
     snapshot_lifetime_ms: LIFETIME_MS,
+    key_lifetime_ms: LIFETIME_MS,
   };
   const logRecord = agreeOnPaper(
     { data: { peer_id: mixnetId, log: wishes.log?.(log) ?? log }, info: change },

@@ -81,6 +81,7 @@ export function createParty(t: ExecutionContext, url: string, node: NodeWish): T
           expiry_ms: 86_400_000,
         },
         snapshotLifetimeMs: LIFETIME_MS,
+        keyLifetimeMs: LIFETIME_MS,
         ...more,
       }),
     join: (invitation, more = {}) => joinMixnet({ ...options, invitation, ...more }),

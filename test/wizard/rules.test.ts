@@ -180,6 +180,7 @@ const terms = {
     expiry_ms: 60_000,
   },
   snapshot_lifetime_ms: 60_000,
+  key_lifetime_ms: 60_000,
 };
 const own = nodeOf(ours, { roles: ['gateway'], domains: ['Alpha.example'] });
 const wishes = meetingOf(

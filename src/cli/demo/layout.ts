@@ -29,6 +29,7 @@ export interface DemoOptions {
   readonly exitDelayMeanMs: number;
   readonly ticksPerSecond: number;
   readonly snapshotLifetimeMs?: number;
+  readonly keyLifetimeMs?: number;
   readonly messageBytesMax?: number;
   readonly logLevel?: string;
   readonly redisMaxMemoryMb?: number;
@@ -130,6 +131,7 @@ function nodeConfig(
           mixes_per_route: Math.min(3, options.mixes),
         },
         ...(options.snapshotLifetimeMs && { snapshot_lifetime_ms: options.snapshotLifetimeMs }),
+        ...(options.keyLifetimeMs && { key_lifetime_ms: options.keyLifetimeMs }),
       }),
     },
     ...(provider && {
