@@ -21,6 +21,10 @@ test_needs=(
   postfix:postfix
   /usr/lib/postfix/postfix-pcre.so:postfix-pcre
   swaks:swaks
+  ip:iproute2
+  dnsmasq:dnsmasq-base
+  openssl:openssl
+  tmux:tmux
 )
 
 main() {

@@ -3,6 +3,7 @@
  * were called: what it does when, and what it leaves behind.
  */
 import { execFile, spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import {
   chmod,
   copyFile,
@@ -172,6 +173,22 @@ asRoot(
     t.deepEqual(await project.calls(), []);
   },
 );
+
+asRoot('the tests want more than the demo, and all that is missing is named at once', async (t) => {
+  const project = await startProject(t);
+  await project.program('apt-get', 'exit 1');
+  await project.program('swaks', '');
+  const { status, said } = await project.run('as-nobody', 'test');
+  t.is(status, 1);
+  const missing = /missing on this machine: (.*)$/m.exec(said)?.[1]?.split(' ') ?? [];
+  // The script also looks into /usr/sbin, which is the machine's own here.
+  const wanted = { iproute2: 'ip', 'dnsmasq-base': 'dnsmasq', openssl: 'openssl', tmux: 'tmux' };
+  for (const [name, program] of Object.entries(wanted)) {
+    t.is(missing.includes(name), !existsSync(`/usr/sbin/${program}`), name);
+  }
+  t.false(missing.includes('swaks'));
+  t.false(missing.includes('redis-server'));
+});
 
 /** Whether a process may have mounts of its own: not in every container. */
 const mayMount = isRoot && spawnSync('unshare', ['--mount', 'true']).status === 0;
