@@ -157,6 +157,26 @@ function describe(event: WizardEvent): string {
       return `Consensus reached. Created our endpoint: ${event.terms.sizeMin} to ${event.terms.sizeMax} messages a cycle`;
     case 'nodes-agreed':
       return `All owners signed the list of ${event.nodes.length} nodes`;
+    case 'sent':
+      return event.what === 'proposal'
+        ? `Your proposal is contribution: ${event.contribution}`
+        : `Sent contribution ${event.contribution}`;
+    case 'invitations-pending':
+      return `${event.invitations.length} invitations pending`;
+    case 'contribution-pending':
+      return `Contribution pending from: ${event.from.join(', ')}`;
+    case 'all-agreed':
+      return 'All have agreed. Sending accept contribution.';
+    case 'no-consensus-yet':
+      return 'No consensus yet.';
+    case 'consensus':
+      return `Consensus reached: ${event.consensusId}`;
+    case 'counter':
+      return `${event.from} proposes ${JSON.stringify(event.differences)}: ${event.outcome}`;
+    case 'without':
+      return `Going on without ${event.peers.join(', ')}`;
+    case 'own-domains':
+      return `Attention: DNS does not show as ours: ${event.domains.map((one) => `${one.domain} (${one.outcome})`).join(', ')}`;
     default:
       return event satisfies never;
   }

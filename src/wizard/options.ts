@@ -11,6 +11,8 @@ import type { StopTerms } from '../mixnet/batch-stops.ts';
 import type { LogNode, PacketParams, TrafficText } from '../mixnet/directory-texts.ts';
 import type { Rule } from '../api/peer.ts';
 import type { GatewayTerms } from '../mixer/batch/creation.ts';
+import type { Decisions, Difference, Stage } from './decisions.ts';
+import type { DomainFinding } from './domain-proof.ts';
 
 const POLL_MS_DEFAULT = 1_000;
 
@@ -25,6 +27,10 @@ export interface PeerOptions {
   /** Under which the peer is registered. */
   readonly peerName: string;
   readonly progress?: (event: WizardEvent) => void;
+  /** Who decides; default `decideByOptions()`. */
+  readonly decisions?: Decisions;
+  /** After so long the coordinator is asked about who is missing; default 5 minutes. */
+  readonly patienceMs?: number;
   /** Clock, ms since 1970. */
   readonly now?: () => number;
   /** Pause between two looks at the controller; default 1 s. */
@@ -102,7 +108,44 @@ export type WizardEvent =
   /** The gateway of a batch mixnet takes messages. */
   | { readonly event: 'gateway-opened'; readonly terms: GatewayTerms }
   /** Our stop of a mixnet of random routes takes messages. */
-  | { readonly event: 'stop-opened'; readonly terms: StopTerms };
+  | { readonly event: 'stop-opened'; readonly terms: StopTerms }
+  | NegotiationEvent;
+
+/** How a negotiation goes, in the words of D4.2 §5.2; each comes once for each thing that it tells of. */
+export type NegotiationEvent =
+  /** "Your initial proposal is contribution: 21", "Sent contribution 28". */
+  | {
+      readonly event: 'sent';
+      readonly stage: Stage;
+      readonly what: 'proposal' | 'answer' | 'counter' | 'accept' | 'abort';
+      readonly contribution: number;
+    }
+  /** "Invitations pending: …": those that nobody has used yet. */
+  | { readonly event: 'invitations-pending'; readonly invitations: readonly string[] }
+  /** "Contribution pending from: …": who has not answered the present proposal. */
+  | {
+      readonly event: 'contribution-pending';
+      readonly stage: Stage;
+      readonly from: readonly string[];
+    }
+  /** "All invited peers have joined", "All peer owners have agreed": the accepted text is sent next. */
+  | { readonly event: 'all-agreed'; readonly stage: Stage }
+  /** "No consensus yet." We have signed, others have not. */
+  | { readonly event: 'no-consensus-yet'; readonly stage: Stage }
+  /** "Consensus reached: …", "Applying consensus." */
+  | { readonly event: 'consensus'; readonly stage: Stage; readonly consensusId: string }
+  /** The coordinator: somebody proposes other values, and what became of it. */
+  | {
+      readonly event: 'counter';
+      readonly stage: Stage;
+      readonly from: string;
+      readonly differences: readonly Difference[];
+      readonly outcome: 'adopted' | 'kept' | 'unusable';
+    }
+  /** The coordinator goes on without these. */
+  | { readonly event: 'without'; readonly stage: Stage; readonly peers: readonly string[] }
+  /** Our own domains that DNS does not show as ours: others will ask. */
+  | { readonly event: 'own-domains'; readonly domains: readonly DomainFinding[] };
 
 /** What a wizard leaves; all of it is in the state file too. */
 export interface Mixnet {
