@@ -111,6 +111,9 @@ const schema = z.strictObject({
       /** The controller on which the owners meet. */
       catalog_url: httpUrl,
       name: z.string().default('panoramix'),
+      /** What the dialogue was told; which it is, roles or endpoint below say. */
+      purpose: z.enum(['mail', 'batch']).optional(),
+      backend: z.literal('SPHINXMIX').default('SPHINXMIX'),
       invitations: z.int().min(0).max(100).default(0),
       invitation: z.string().optional(),
       /** What our node is to be in a mixnet for mail; a batch mixnet has one link of each owner. */
@@ -119,6 +122,8 @@ const schema = z.strictObject({
         .min(1)
         .optional(),
       domains: z.array(domain).default([]),
+      /** Our gateway's share among all exits. */
+      weight: z.int().min(1).max(1_000_000).default(1),
       /** D4.2's 713 is P-224, which batch mixnets alone may take. */
       group: packetGroup.default('X25519'),
       /** Default: 320 and 32768 for mail, D4.2's 192 and 1024 for a batch mixnet. */

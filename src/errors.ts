@@ -102,6 +102,9 @@ export const ERRORS = {
   'peer-malformed': refusal(400, 'Peer does not fit its key'),
   'mixnet-unknown': refusal(404, 'No mixnet, or more than one'),
   'chain-broken': refusal(409, 'Does not name the text before it'),
+  'directory-refused': refusal(400, 'Directory does not prove what it says'),
+  'directory-older': refusal(409, 'A newer directory is here'),
+  'directory-conflict': refusal(409, 'Another directory of this number is here'),
   'endpoint-unknown': refusal(404, 'No such endpoint'),
   'endpoint-exists': refusal(409, 'Endpoint exists'),
   'endpoint-id-foreign': refusal(403, 'Endpoint id is kept for another peer'),
@@ -127,8 +130,11 @@ export const ERRORS = {
 
   // The owners': why a mixnet was not agreed on (src/client/agree.ts, src/wizard).
   'agreement-refused': refusal(409, 'A party does not sign what was composed'),
+  'agreement-abandoned': refusal(409, 'Nobody can agree there any more', true),
   'agreement-foreign': refusal(409, 'Others agreed on something that we did not sign'),
   'invitation-invalid': refusal(403, 'Invitation is not one of ours'),
+  // Somebody left a dialogue before its end; the next run goes on from there.
+  'wizard-left': refusal(409, 'Left before the end'),
 
   // A batch cycle's: what an owner or a client does not go along with (src/mixnet/batch-cycle.ts names why).
   'cycle-refused': refusal(409, 'Batch cycle is not as it was agreed'),

@@ -36,6 +36,11 @@ export class Terminal {
     this.#open = true;
   }
 
+  /** Takes the progress line away. */
+  clear(): void {
+    this.#close();
+  }
+
   /** Colours text where a terminal shows it. */
   paint(colour: 'green' | 'red' | 'yellow' | 'cyan' | 'dim', text: string): string {
     return this.#stream.isTTY ? styleText(colour, text) : text;
