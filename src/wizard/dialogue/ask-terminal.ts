@@ -1,0 +1,151 @@
+/**
+ * The conversation in a terminal. One prompt is open at a time, and what is said meanwhile waits for its
+ * end; colours go where no terminal is or NO_COLOR is set (node:util's `styleText` sees to that).
+ */
+import { styleText } from 'node:util';
+import { intro, isCancel, log, password, select, text } from '@clack/prompts';
+import { PanoramixError } from '../../errors.ts';
+import { Terminal } from '../../terminal.ts';
+import type { ChoicePrompt, Talk, TextPrompt } from './talk.ts';
+
+const FRAMES = ['◒', '◐', '◓', '◑'];
+const FRAME_MS = 150;
+const SECRET_MASK = '•';
+
+/** A person at a terminal. */
+export class TerminalTalk implements Talk {
+  readonly answers = true;
+  readonly #terminal: Terminal;
+  /** Settles when the prompt before has ended. */
+  #before: Promise<unknown> = Promise.resolve();
+  #isAsking = false;
+  #unsaid: (() => void)[] = [];
+  #waiting: NodeJS.Timeout | null = null;
+  #waitingFor = '';
+
+  constructor(terminal = new Terminal()) {
+    this.#terminal = terminal;
+  }
+
+  intro(title: string): void {
+    this.#speak(() => intro(title));
+  }
+
+  say(line: string): void {
+    this.#speak(() => log.message(line));
+  }
+
+  done(line: string): void {
+    this.#speak(() => log.step(line));
+  }
+
+  warn(line: string): void {
+    this.#speak(() => log.warn(line));
+  }
+
+  lines(lines: readonly string[]): void {
+    this.#speak(() => {
+      for (const line of lines) this.#terminal.line(line);
+    });
+  }
+
+  wait(line: string): void {
+    this.#waitingFor = line;
+    if (this.#isAsking || this.#waiting) return;
+    let frame = 0;
+    const show = (): void =>
+      this.#terminal.progress(`${FRAMES[frame++ % FRAMES.length]}  ${this.#waitingFor}`);
+    this.#waiting = setInterval(show, FRAME_MS);
+    show();
+  }
+
+  end(): void {
+    this.#waitingFor = '';
+    this.#clear();
+  }
+
+  async text(prompt: TextPrompt): Promise<string> {
+    const { proposal = null, refuse } = prompt;
+    const common = {
+      message: messageOf(prompt),
+      validate: (typed: string | undefined): string | undefined => {
+        const answer = typed === undefined || typed === '' ? proposal : typed;
+        if (answer === null) return 'say something here';
+        return refuse?.(answer) ?? undefined;
+      },
+      ...(prompt.moot && { signal: prompt.moot }),
+    };
+    return await this.#ask(prompt.moot, () =>
+      prompt.unseen
+        ? password({ ...common, mask: SECRET_MASK, clearOnError: true })
+        : text({ ...common, ...(proposal && { placeholder: proposal, defaultValue: proposal }) }),
+    );
+  }
+
+  async choose(prompt: ChoicePrompt): Promise<string> {
+    return await this.#ask(prompt.moot, () =>
+      select<string>({
+        message: messageOf(prompt),
+        options: prompt.choices.map(({ value, hint, unbuilt }) => ({
+          value,
+          ...(hint !== undefined && { hint }),
+          ...(unbuilt && { disabled: true }),
+        })),
+        ...(prompt.proposal != null && { initialValue: prompt.proposal }),
+        showInstructions: false,
+        ...(prompt.moot && { signal: prompt.moot }),
+      }),
+    );
+  }
+
+  /** One prompt at a time. A void one stays open for ever, as nobody uses its answer. */
+  async #ask(moot: AbortSignal | undefined, open: () => Promise<string | symbol>): Promise<string> {
+    const turn = this.#before.then(async () => {
+      if (moot?.aborted) return null;
+      this.#clear();
+      this.#isAsking = true;
+      try {
+        return await open();
+      } finally {
+        this.#isAsking = false;
+        for (const say of this.#unsaid.splice(0)) say();
+        if (this.#waitingFor !== '') this.wait(this.#waitingFor);
+      }
+    });
+    this.#before = turn.catch(() => undefined);
+    const answer = await turn;
+    if (typeof answer === 'string') return answer;
+    if (moot?.aborted) return await new Promise<never>(() => undefined);
+    if (isCancel(answer)) throw new PanoramixError('wizard-left', 'left at a question');
+    throw new PanoramixError('unexpected', 'the terminal gave no answer');
+  }
+
+  #speak(act: () => void): void {
+    if (this.#isAsking) {
+      this.#unsaid.push(act);
+      return;
+    }
+    this.#clear();
+    act();
+    if (this.#waitingFor !== '') this.wait(this.#waitingFor);
+  }
+
+  #clear(): void {
+    if (this.#waiting === null) return;
+    clearInterval(this.#waiting);
+    this.#waiting = null;
+    this.#terminal.clear();
+  }
+}
+
+/** The question, and below it, more quietly, what it is for. */
+function messageOf({
+  message,
+  help,
+}: {
+  readonly message: string;
+  readonly help?: string;
+}): string {
+  if (help === undefined || help === '') return message;
+  return `${message}\n${styleText('gray', '│')}  ${styleText('dim', help)}`;
+}
