@@ -18,8 +18,8 @@ export function negotiationRoutes(context: ControllerContext): Router {
 
   router.post('/negotiations', async (ctx) => {
     const request = await signedRequest(ctx, context, 'negotiation', 'create');
-    const { signers, needed } = shaped(negotiationCreate, request.data);
-    const parties = signers && needed ? { keys: signers, needed } : null;
+    const { signers, needed, required = [] } = shaped(negotiationCreate, request.data);
+    const parties = signers && needed ? { keys: signers, needed, required } : null;
     const requestHash = hashText(primitives, request.text);
     const negotiation = await documents.untilCommitted(async () => {
       const repeat = await readRepeat(documents, requestHash);

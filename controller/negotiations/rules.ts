@@ -42,10 +42,11 @@ export interface Said {
   readonly accept: boolean;
 }
 
-/** Who alone may take part, and how many of them must sign one text to end it. */
+/** Who alone may take part, and how many of them must sign one text to end it, `required` among them. */
 export interface Parties {
   readonly keys: readonly string[];
   readonly needed: number;
+  readonly required: readonly string[];
 }
 
 /** A negotiation, stored. */
@@ -139,8 +140,8 @@ function isBeyond(said: readonly Said[], countMax: number, lengthMax: number): b
 
 /**
  * Whose signatures end the negotiation on an accepted text; null while some are missing.
- * - With parties: those who have signed it, as soon as they are as many as needed. Who is away, or says
- *   something else, holds up nobody.
+ * - With parties: those who have signed it, as soon as they are as many as needed and everybody required.
+ *   Who else is away, or says something else, holds up nobody.
  * - Where the text names its signers: all of them, the opener among them. Others do not count.
  * - Else: all who have contributed (D4.2 §6.2.3), the opener among them.
  * So nobody ends one, or holds it up, whom neither opener nor rule counts in, whatever ids he learns.
@@ -153,8 +154,10 @@ function whoEnds(
   const last = new Map(negotiation.said.map((one) => [one.signer, one]));
   const hasSigned = (key: string): boolean => last.get(key)?.textHash === textHash;
   if (negotiation.parties !== null) {
-    const signed = negotiation.parties.keys.filter(hasSigned);
-    return signed.length >= negotiation.parties.needed && signers.every(hasSigned) ? signed : null;
+    const { keys, needed, required } = negotiation.parties;
+    const signed = keys.filter(hasSigned);
+    const isWhole = signed.length >= needed && [...required, ...signers].every(hasSigned);
+    return isWhole ? signed : null;
   }
   const all =
     signers.length > 0 ? signers : [...new Set([...last.keys(), ...negotiation.named])].toSorted();

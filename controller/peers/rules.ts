@@ -8,12 +8,13 @@ import {
   combinedPeer,
   type ConsensusLog,
   KEY_TYPE_ED25519,
+  type Ownership,
+  ownershipAfter,
   parseFounding,
   type PeerData,
   type PeerFields,
   type PeerUpdate,
-  type Rule,
-  signaturesNeeded,
+  refuseSigners,
   singlePeer,
 } from '../../src/api/peer.ts';
 import { hashText, type RequestInfo } from '../../src/api/signed.ts';
@@ -28,11 +29,9 @@ export const LOG_MAX = 1024;
  * A peer, stored. What was agreed stands in the negotiations, which are kept; here is what the rules and
  * the lists need, since a log may be long.
  */
-export interface Peer {
+export interface Peer extends Ownership {
+  /** As it was made: of a combined peer with those who founded it. */
   readonly data: PeerFields;
-  /** Keys, sorted; a peer without owners is its own. */
-  readonly owners: readonly string[];
-  readonly rule: Rule;
   /** The founding, then the log. */
   readonly logs: readonly ConsensusLog[];
   /** SHA-256 of the last log entry's text; null before the first. */
@@ -61,8 +60,6 @@ export function createPeer(primitives: Primitives, data: PeerFields, agreed: Agr
   });
 }
 
-type Ownership = Pick<Peer, 'owners' | 'rule'>;
-
 function single(data: PeerFields, agreed: Agreed): Ruled<Ownership> {
   if (!sameFields(data, singlePeer(data.key_id, data.name))) return refuse('peer-malformed');
   if (data.key_id !== agreed.applicant) return refuse('key-foreign');
@@ -89,8 +86,9 @@ export function updatePeer(
   agreed: Agreed,
 ): Ruled<Peer> {
   if (peer.data.key_type === KEY_TYPE_ED25519) return refuse('peer-malformed');
-  const needed = signaturesNeeded(peer.rule, peer.owners.length);
-  if (!isAgreedBy(agreed.signers, peer.owners, needed)) return refuse('consensus-insufficient');
+  // A log entry may say who owns the peer from the next text on; whom it adds must have signed it.
+  const after = ownershipAfter(peer, data.log ?? {});
+  if (refuseSigners(peer, after, agreed.signers)) return refuse('consensus-insufficient');
   const textHash = hashText(primitives, agreed.record.text);
   if (data.log !== undefined) {
     if (info.on_last_consensus_id !== peer.logs.at(-1)?.consensus_id) {
@@ -98,7 +96,8 @@ export function updatePeer(
     }
     if (data.log.previous !== (peer.logHead ?? peer.data.key_id)) return refuse('chain-broken');
     if (peer.logs.length > LOG_MAX) return refuse('chain-broken');
-    return allow({ ...peer, logs: [...peer.logs, logLine(peer.data, agreed)], logHead: textHash });
+    const logs = [...peer.logs, logLine(peer.data, agreed)];
+    return allow({ ...peer, ...after, logs, logHead: textHash });
   }
   if (info.on_last_consensus_id !== (peer.snapshot?.consensus ?? peer.logs[0]?.consensus_id)) {
     return refuse('consensus-not-last');
@@ -123,7 +122,9 @@ function logLine(data: PeerFields, { record }: Agreed): ConsensusLog {
   return { timestamp: record.timestamp, status: data.status, consensus_id: record.consensus };
 }
 
-/** `data` of `GET /peers/ID`. */
+/** `data` of `GET /peers/ID`: as founded, with the owners of now. */
 export function peerView(peer: Peer): PeerData {
-  return { ...peer.data, consensus_logs: [...peer.logs] };
+  const isSingle = peer.data.key_type === KEY_TYPE_ED25519;
+  const owners = isSingle ? [] : peer.owners.map((owner) => ({ owner_key_id: owner }));
+  return { ...peer.data, owners, consensus_logs: [...peer.logs] };
 }

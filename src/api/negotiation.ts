@@ -18,15 +18,23 @@ const signing = z.strictObject({ signer_key_id: hex64, signature });
 
 /**
  * `data` of `POST /negotiations`: empty (D4.2 §6.2.1) or, where the owners of a peer negotiate by its rule,
- * who alone may take part, and how many of them end it.
+ * who alone may take part, and how many of them end it; `required` must be among those. A change that adds
+ * owners needs the rule of the old ones and each new one: m old and a new are `needed` m + a, `required` the a.
  */
 export const negotiationCreate = z
   .strictObject({
     signers: z.array(hex64).min(1).max(SIGNERS_MAX).refine(isSortedSet, 'not sorted').optional(),
     needed: z.int().min(1).optional(),
+    required: z.array(hex64).max(SIGNERS_MAX).refine(isSortedSet, 'not sorted').optional(),
   })
   .refine(({ signers, needed }) => (needed ?? 0) <= (signers?.length ?? 0), 'more than signers')
-  .refine(({ signers, needed }) => (signers === undefined) === (needed === undefined), 'one alone');
+  .refine(({ signers, needed }) => (signers === undefined) === (needed === undefined), 'one alone')
+  .refine(
+    ({ signers, needed, required }) =>
+      required === undefined ||
+      (required.length <= (needed ?? 0) && required.every((key) => signers?.includes(key))),
+    'required beyond signers',
+  );
 export type NegotiationCreate = z.output<typeof negotiationCreate>;
 
 /** A negotiation that goes on: nothing is agreed. */

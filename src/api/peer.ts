@@ -47,7 +47,10 @@ export const consensusLog = z.object({
 });
 export type ConsensusLog = z.output<typeof consensusLog>;
 
-/** `data` of `GET /peers/ID`. `consensus_logs` holds the founding and the log, not the snapshots. */
+/**
+ * `data` of `GET /peers/ID`. `owners` are those of now, by the founding and the log; all else is as founded.
+ * `consensus_logs` holds the founding and the log, not the snapshots.
+ */
 export const peerData = z.object({
   key_id: peerId,
   key_data: z.string(),
@@ -67,6 +70,13 @@ export const rule = z.union([
 ]);
 export type Rule = z.output<typeof rule>;
 
+/** Who owns a combined peer, and whose signatures a change needs: the founding's, until the log says otherwise. */
+export interface Ownership {
+  /** Keys, sorted. */
+  readonly owners: readonly string[];
+  readonly rule: Rule;
+}
+
 /** Founding text of a combined peer, parsed; `params` belong to the backend. */
 export const foundingTerms = z
   .strictObject({
@@ -85,6 +95,56 @@ export type FoundingTerms = z.output<typeof foundingTerms>;
 /** Signatures that a change needs of `owners` owners. */
 export function signaturesNeeded(of: Rule, ownerCount: number): number {
   return of === 'all' ? ownerCount : of.m;
+}
+
+/**
+ * What a log entry may say of the owners: all who own the peer from the next text on, and their rule.
+ * Both or neither, so that no rule is left that its owners cannot meet.
+ */
+export const ownershipFields = {
+  owners: z.array(hex64).min(1).max(SIGNERS_MAX).refine(isSortedSet, 'not sorted').optional(),
+  rule: rule.optional(),
+};
+
+/** Whether the fields are there together, and the rule counts these owners. */
+export function isOwnership(of: {
+  readonly owners?: readonly string[] | undefined;
+  readonly rule?: Rule | undefined;
+}): boolean {
+  if (of.owners === undefined || of.rule === undefined) return of.owners === of.rule;
+  return of.rule === 'all' || of.rule.n === of.owners.length;
+}
+
+/** Who owns a peer after a log entry that has passed `isOwnership`. */
+export function ownershipAfter(
+  before: Ownership,
+  of: { readonly owners?: readonly string[] | undefined; readonly rule?: Rule | undefined },
+): Ownership {
+  return { owners: of.owners ?? before.owners, rule: of.rule ?? before.rule };
+}
+
+/** Owners whom a change adds: without their own signature nobody becomes one. */
+export function addedOwners(before: Ownership, after: Ownership): string[] {
+  return after.owners.filter((owner) => !before.owners.includes(owner));
+}
+
+/**
+ * Whether who signed a log entry may make it: those who own the peer before it, by their rule, and each
+ * whom it adds. Who is removed need not agree, and nobody else signs.
+ * @returns null where they may
+ */
+export function refuseSigners(
+  before: Ownership,
+  after: Ownership,
+  signers: readonly string[],
+): 'signer-unknown' | 'rule-not-met' | 'owner-unsigned' | null {
+  const added = addedOwners(before, after);
+  if (!signers.every((key) => before.owners.includes(key) || added.includes(key))) {
+    return 'signer-unknown';
+  }
+  const ofBefore = signers.filter((key) => before.owners.includes(key));
+  if (ofBefore.length < signaturesNeeded(before.rule, before.owners.length)) return 'rule-not-met';
+  return added.every((key) => signers.includes(key)) ? null : 'owner-unsigned';
 }
 
 /** Reads a founding text; null where it is none or not canonical. */
@@ -130,7 +190,10 @@ export function combinedPeer(primitives: Primitives, terms: FoundingTerms): Peer
 export const peerUpdate = z
   .strictObject({
     peer_id: peerId,
-    log: z.looseObject({ previous: hex64 }).optional(),
+    log: z
+      .looseObject({ previous: hex64, ...ownershipFields })
+      .refine(isOwnership, 'owners and their rule')
+      .optional(),
     snapshot: z
       .looseObject({ previous: hex64, number: z.int().min(1), log_head: hex64 })
       .optional(),

@@ -53,6 +53,13 @@ export interface Decision {
   readonly onLastConsensusId: string;
 }
 
+/** Between whom a negotiation is, by which rule (`negotiationCreate`). */
+export interface Among {
+  readonly signers: readonly string[];
+  readonly needed: number;
+  readonly required?: readonly string[];
+}
+
 /** One controller, seen by one peer. All methods throw PanoramixError with the controller's reason. */
 export class ControllerClient {
   readonly #requests: Requests;
@@ -124,11 +131,9 @@ export class ControllerClient {
 
   /**
    * Opens a negotiation; its id is a secret to be shared with those who are to take part.
-   * @param among who alone may take part (sorted), and how many of them end it
+   * @param among who alone may take part, how many of them end it, and who must be among those (each sorted)
    */
-  async createNegotiation(
-    among: { readonly signers: readonly string[]; readonly needed: number } | null = null,
-  ): Promise<string> {
+  async createNegotiation(among: Among | null = null): Promise<string> {
     const info = { resource: 'negotiation', operation: 'create' };
     const answer = await this.#requests.send('POST', 'negotiations', { data: among ?? {}, info });
     return shapeOf(wrapped(negotiationData), answer).data.id;

@@ -3,6 +3,7 @@
  * founding text, that names the owners, and each line of the log is a decision that they have signed. A
  * controller may withhold; what it changes has a reason here. verify-endpoint.ts goes on from the owners.
  */
+import { z } from 'zod';
 import { canonicalText } from '../api/canonical.ts';
 import {
   agreedPart,
@@ -14,11 +15,15 @@ import {
   combinedPeer,
   type ConsensusLog,
   type FoundingTerms,
+  isOwnership,
+  type Ownership,
+  ownershipAfter,
+  ownershipFields,
   parseFounding,
   peerCreate,
   type PeerData,
+  refuseSigners,
   type Rule,
-  signaturesNeeded,
   singlePeer,
 } from '../api/peer.ts';
 import { hashText } from '../api/signed.ts';
@@ -34,6 +39,7 @@ export type LieReason =
   /** Who signed a decision does not own the peer, or they are too few. */
   | 'signer-unknown'
   | 'rule-not-met'
+  | 'owner-unsigned'
   /** A decision about something else, or one that does not follow the one before it. */
   | 'log-missing'
   | 'change-foreign'
@@ -67,13 +73,18 @@ export type Records = ReadonlyMap<string, unknown>;
 export interface VerifiedPeer {
   readonly peerId: string;
   readonly name: string;
-  /** Sorted; a peer without owners is its own. */
+  /** Of now, sorted; a peer without owners is its own. */
   readonly owners: readonly string[];
   /** Of later changes; the founding and endpoints need all. */
   readonly rule: Rule;
   /** Null for a peer without owners. */
   readonly terms: FoundingTerms | null;
 }
+
+/** What a log entry says of owners; the rest of it belongs to the backend. */
+const logFields = z
+  .looseObject({ previous: z.unknown(), ...ownershipFields })
+  .refine(isOwnership, 'owners and their rule');
 
 /** A check that failed: unwinds to the function that answers with its reason, never further. */
 class Lie extends Error {
@@ -118,28 +129,50 @@ export function verifyPeer(
     hold(founding !== undefined, 'log-missing');
     hold(founding.status === said.status, 'status-mismatch');
     const first = decisionOf(primitives, founding, records);
-    const { consensus_logs: _, ...fields } = said;
+    const { consensus_logs: _, owners: _now, ...fields } = said;
     requestIn(first, 'peer', 'create', ({ data }) => {
       const parsed = peerCreate.safeParse(data);
-      return parsed.success && canonicalText(parsed.data) === canonicalText(fields);
+      if (!parsed.success) return false;
+      const { owners: _founders, ...agreed } = parsed.data;
+      return canonicalText(agreed) === canonicalText(fields);
     });
     holdSigned(first, peer.owners, peer.owners.length);
-    let [lastId, lastHash] = [founding.consensus_id, peerId];
-    for (const line of log) {
-      const decision = decisionOf(primitives, line, records);
-      const { data, info } = requestIn(
-        decision,
-        'peer',
-        'partial_update',
-        (part) => part.data['peer_id'] === peerId && 'log' in part.data,
-      );
-      const { previous } = data['log'] as { previous?: unknown };
-      hold(info['on_last_consensus_id'] === lastId && previous === lastHash, 'chain-broken');
-      holdSigned(decision, peer.owners, signaturesNeeded(peer.rule, peer.owners.length));
-      [lastId, lastHash] = [line.consensus_id, hashText(primitives, decision.text)];
-    }
-    return peer;
+    const last = walkLog(primitives, peer, { log, founding }, records);
+    const shown = peer.terms === null ? [] : last.owners.map((key) => ({ owner_key_id: key }));
+    hold(canonicalText(said.owners) === canonicalText(shown), 'owners-mismatch');
+    return { ...peer, ...last };
   });
+}
+
+/** Each line a decision that follows the one before, by who owned the peer then; who owns it after the last. */
+function walkLog(
+  primitives: Primitives,
+  peer: VerifiedPeer,
+  { log, founding }: { readonly log: readonly ConsensusLog[]; readonly founding: ConsensusLog },
+  records: Records,
+): Ownership {
+  let owned: Ownership = { owners: peer.owners, rule: peer.rule };
+  let [lastId, lastHash] = [founding.consensus_id, peer.peerId];
+  for (const line of log) {
+    const decision = decisionOf(primitives, line, records);
+    const { data, info } = requestIn(
+      decision,
+      'peer',
+      'partial_update',
+      (part) => part.data['peer_id'] === peer.peerId && 'log' in part.data,
+    );
+    const entry = logFields.safeParse(data['log']);
+    hold(entry.success, 'owners-mismatch');
+    hold(
+      info['on_last_consensus_id'] === lastId && entry.data.previous === lastHash,
+      'chain-broken',
+    );
+    const after = ownershipAfter(owned, entry.data);
+    const refused = refuseSigners(owned, after, decision.signers);
+    if (refused) throw new Lie(refused);
+    [lastId, lastHash, owned] = [line.consensus_id, hashText(primitives, decision.text), after];
+  }
+  return owned;
 }
 
 function single(said: PeerData): VerifiedPeer {
@@ -154,9 +187,8 @@ function combined(primitives: Primitives, said: PeerData): VerifiedPeer {
   hold(hashText(primitives, said.key_data) === said.key_id, 'founding-mismatch');
   const terms = parseFounding(said.key_data);
   hold(terms !== null, 'founding-mismatch');
-  const { consensus_logs: _, ...fields } = said;
-  const expected = combinedPeer(primitives, terms);
-  hold(canonicalText(said.owners) === canonicalText(expected.owners), 'owners-mismatch');
+  const { consensus_logs: _, owners: _now, ...fields } = said;
+  const { owners: _founders, ...expected } = combinedPeer(primitives, terms);
   hold(canonicalText(fields) === canonicalText(expected), 'fields-mismatch');
   const { name, owners, rule } = terms;
   return { peerId: said.key_id, name, owners, rule, terms };

@@ -158,7 +158,7 @@ export class Epochs {
     const json = await retrying(this.#party, () => client.getNodes(store.mixnetId));
     const read = readFoundation(json, store.mixnetId, primitives);
     if (!read.ok) throw new PanoramixError('answer-malformed', `nodes.json: ${read.reason}`);
-    const { terms, log, consensusId, snapshot } = read.foundation;
+    const { present, log, consensusId, snapshot } = read.foundation;
     if (snapshot !== null) {
       const offered = store.offer(json);
       if (!offered.ok && offered.reason !== 'directory-expired') {
@@ -173,7 +173,7 @@ export class Epochs {
       directory: last?.directory ?? null,
       ground: {
         mixnetId: store.mixnetId,
-        terms,
+        terms: present,
         number: (last?.directory.number ?? 0) + 1,
         previous: last?.directory.snapshotHash ?? store.mixnetId,
         lastConsensusId: last?.consensusId ?? consensusId,

@@ -22,7 +22,8 @@ import { checkEntry, CLOCK_SKEW_MS } from '../mixnet/verify-nodes.ts';
 /** What the next snapshot stands on; the same for every node that has verified the same nodes.json. */
 export interface SnapshotGround {
   readonly mixnetId: string;
-  readonly terms: Foundation['terms'];
+  /** With the owners and the rule of the log's head. */
+  readonly terms: Foundation['present'];
   readonly number: number;
   /** Hash of the snapshot before; the mixnet id before the first. */
   readonly previous: string;

@@ -7,7 +7,13 @@
 import { z } from 'zod';
 import { canonicalText } from '../api/canonical.ts';
 import { endpointId, hex64, isSortedSet, peerId, timestamp } from '../api/fields.ts';
-import { parseFounding, type FoundingTerms, type Rule } from '../api/peer.ts';
+import {
+  isOwnership,
+  ownershipFields,
+  parseFounding,
+  type FoundingTerms,
+  type Rule,
+} from '../api/peer.ts';
 import { signText, verifyText } from '../api/signed.ts';
 import type { Identity } from '../crypto/keys.ts';
 import { LABELS, type Primitives } from '../crypto/primitives.ts';
@@ -58,7 +64,10 @@ export const logNode = z
   })
   .refine((node) => node.domains.length === 0 || node.roles.includes('gateway'), 'no gateway');
 
-/** One entry of the log: the whole list of nodes from here on, and the traffic that they keep to. */
+/**
+ * One entry of the log: the whole list of nodes from here on, and the traffic that they keep to. With
+ * `owners` and `rule` it also says who owns the mixnet from the next text on, snapshots by this entry included.
+ */
 export const logEntry = z
   .strictObject({
     previous: hex64,
@@ -73,7 +82,9 @@ export const logEntry = z
       .int()
       .min(1_000)
       .max(366 * 86_400_000),
+    ...ownershipFields,
   })
+  .refine(isOwnership, 'owners and their rule')
   .refine((entry) => isSortedSet(entry.nodes.map((node) => node.peer_id)), 'nodes not sorted')
   .refine((entry) => {
     const domains = entry.nodes.flatMap((node) => node.domains);

@@ -53,7 +53,7 @@ export interface Directory {
   readonly mixnetId: string;
   readonly name: string;
   readonly params: SphinxParams;
-  /** Peer ids, sorted. */
+  /** Peer ids, sorted, as the log entry that the snapshot goes by says. */
   readonly owners: readonly string[];
   /** Whose signatures a change needs. */
   readonly rule: Rule;

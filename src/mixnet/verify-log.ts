@@ -8,7 +8,7 @@ import {
   type ConsensusReason,
   type VerifiedConsensus,
 } from '../api/negotiation.ts';
-import { signaturesNeeded } from '../api/peer.ts';
+import { ownershipAfter, refuseSigners, type Ownership } from '../api/peer.ts';
 import { hashText } from '../api/signed.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import { logEntry as logEntrySchema, parseMixnet } from './directory-texts.ts';
@@ -24,6 +24,7 @@ export type DirectoryReason =
   | 'change-foreign'
   | 'signer-unknown'
   | 'rule-not-met'
+  | 'owner-unsigned'
   | 'founding-mismatch'
   | 'log-missing'
   | 'log-malformed'
@@ -66,6 +67,10 @@ export interface Foundation {
   readonly consensusId: string;
   /** Entries by the SHA-256 of their text, oldest first; the last is the head. */
   readonly log: ReadonlyMap<string, LogEntry>;
+  /** Of each entry: who owns the mixnet from it on, and by which rule they sign. */
+  readonly ownership: ReadonlyMap<string, Ownership>;
+  /** The founding terms with the owners and the rule of the head. */
+  readonly present: Founding;
   /** Unverified; null before the first. */
   readonly snapshot: unknown;
 }
@@ -100,9 +105,11 @@ export function verifyFoundation(
   if (!nodes.success) throw new Refusal('directory-malformed');
   check(nodes.data.mixnet === mixnetId, 'mixnet-mismatch');
   const { terms, consensusId } = verifyFounding(nodes.data.founding, mixnetId, primitives);
-  const log = verifyLog(nodes.data.log, mixnetId, terms, primitives);
-  check(log.size > 0, 'log-missing');
-  return { terms, consensusId, log, snapshot: nodes.data.snapshot };
+  const { log, ownership } = verifyLog(nodes.data.log, mixnetId, terms, primitives);
+  const head = [...ownership.values()].at(-1);
+  if (!head) throw new Refusal('log-missing');
+  const present = { ...terms, owners: [...head.owners], rule: head.rule };
+  return { terms, consensusId, log, ownership, present, snapshot: nodes.data.snapshot };
 }
 
 function verifyFounding(
@@ -119,32 +126,38 @@ function verifyFounding(
   const terms = parseMixnet(keyData);
   if (!terms) throw new Refusal('founding-mismatch');
   // The founding needs everybody, whatever rule it sets for later.
-  checkRule(agreed, { ...terms, rule: 'all' });
+  checkRule(agreed, { owners: terms.owners, rule: 'all' });
   return { terms, consensusId: agreed.consensusId };
 }
 
-/** All entries by the hash of their text, each signed by the rule and naming the one before. */
+/** All entries by the hash of their text, each signed by the rule of before and naming the one before. */
 function verifyLog(
   records: readonly unknown[],
   mixnetId: string,
   terms: Founding,
   primitives: Primitives,
-): Map<string, LogEntry> {
-  const entries = new Map<string, LogEntry>();
-  const owners = new Set(terms.owners);
-  let previous = mixnetId;
+): { log: Map<string, LogEntry>; ownership: Map<string, Ownership> } {
+  const log = new Map<string, LogEntry>();
+  const ownership = new Map<string, Ownership>();
+  let [previous, before]: [string, Ownership] = [mixnetId, terms];
   for (const record of records) {
     const agreed = verifyRecord(record, primitives);
     const parsed = logEntrySchema.safeParse(changeOf(agreed, mixnetId)['log']);
-    if (!parsed.success || !parsed.data.nodes.every((node) => owners.has(node.owner))) {
-      throw new Refusal('log-malformed');
-    }
+    if (!parsed.success) throw new Refusal('log-malformed');
+    const after = ownershipAfter(before, parsed.data);
+    check(
+      parsed.data.nodes.every((node) => after.owners.includes(node.owner)),
+      'log-malformed',
+    );
     check(parsed.data.previous === previous, 'log-broken');
-    checkRule(agreed, terms);
+    const refused = refuseSigners(before, after, agreed.signers);
+    if (refused) throw new Refusal(refused);
     previous = hashText(primitives, agreed.text);
-    entries.set(previous, parsed.data);
+    log.set(previous, parsed.data);
+    ownership.set(previous, after);
+    before = after;
   }
-  return entries;
+  return { log, ownership };
 }
 
 /** A consensus record that convinces; throws `Refusal`. */
@@ -172,13 +185,9 @@ export function changeOf(agreed: VerifiedConsensus, mixnetId: string): Record<st
 }
 
 /** Owners alone sign, and as many as the rule asks for. */
-export function checkRule({ signers }: VerifiedConsensus, terms: Founding): void {
-  const owners = new Set(terms.owners);
-  check(
-    signers.every((signer) => owners.has(signer)),
-    'signer-unknown',
-  );
-  check(signers.length >= signaturesNeeded(terms.rule, owners.size), 'rule-not-met');
+export function checkRule({ signers }: VerifiedConsensus, of: Ownership): void {
+  const refused = refuseSigners(of, of, signers);
+  if (refused) throw new Refusal(refused);
 }
 
 /** Throws `Refusal` with the reason where a condition does not hold. */

@@ -86,17 +86,19 @@ function verify(
   mixnetId: string,
   primitives: Primitives,
 ): { directory: Directory; logHashes: string[] } {
-  const { terms, log, snapshot } = verifyFoundation(json, mixnetId, primitives);
+  const { terms, log, ownership, snapshot } = verifyFoundation(json, mixnetId, primitives);
   if (snapshot === null) throw new Refusal('snapshot-missing');
   const agreed = verifyRecord(snapshot, primitives);
   const parsed = snapshotSchema.safeParse(changeOf(agreed, mixnetId)['snapshot']);
   if (!parsed.success) throw new Refusal('snapshot-malformed');
-  checkRule(agreed, terms);
   const head = log.get(parsed.data.log_head);
-  if (!head) throw new Refusal('snapshot-log-mismatch');
+  const owned = ownership.get(parsed.data.log_head);
+  if (!head || !owned) throw new Refusal('snapshot-log-mismatch');
+  checkRule(agreed, owned);
   verifySnapshot(parsed.data, head, mixnetId, terms, primitives);
   const snapshotHash = hashText(primitives, agreed.text);
-  const directory = assemble(mixnetId, terms, head, parsed.data, snapshotHash, primitives);
+  const present = { ...terms, owners: [...owned.owners], rule: owned.rule };
+  const directory = assemble(mixnetId, present, head, parsed.data, snapshotHash, primitives);
   return { directory, logHashes: [...log.keys()] };
 }
 

@@ -110,6 +110,8 @@ export function reviewNodes(
   const whole = canonicalText(partsOf(ground, entry));
   if (canonicalText({ data: body.data, info: body.info }) !== whole) return 'log-malformed';
   if (entry.previous !== ground.mixnetId) return 'log-broken';
+  // The first entry names nodes; who owns the mixnet was agreed with its founding.
+  if (entry.owners !== undefined) return 'owners-changed';
   const mine = entry.nodes.find((node) => node.peer_id === own.peer_id);
   if (canonicalText(mine ?? null) !== canonicalText(own)) return 'own-node-changed';
   if (entry.nodes.length !== ground.owners.length) return 'nodes-miscounted';

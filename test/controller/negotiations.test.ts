@@ -229,6 +229,26 @@ test('a negotiation by rule ends without those who are away, and takes no strang
   t.true(verifyConsensus(native, record).ok);
 });
 
+test('whom a negotiation requires must be among those who end it', async (t) => {
+  const bed = await privateController(t, store());
+  const [one, two, guest] = [bed.client(), bed.client(), bed.client()];
+  const id = await one.createNegotiation({
+    signers: keysOf(one, two, guest),
+    needed: 2,
+    required: keysOf(guest),
+  });
+  const text = proposalText(id, BODY, { accept: true });
+  await one.contribute(id, text);
+  await two.contribute(id, text);
+  t.is((await one.getNegotiation(id))?.status, 'OPEN', 'as many as needed, without the guest');
+  await guest.contribute(id, text);
+  const record = await one.getNegotiation(id);
+  t.deepEqual(
+    record?.signings.map((signing) => signing.signer_key_id),
+    keysOf(one, two, guest),
+  );
+});
+
 test('a rule that nobody can meet, or of nobody, is refused', async (t) => {
   const bed = await privateController(t, store());
   const client = bed.client();
@@ -242,6 +262,9 @@ test('a rule that nobody can meet, or of nobody, is refused', async (t) => {
     { signers: ['x'], needed: 1 },
     { signers: [first] },
     { needed: 1 },
+    { required: [first] },
+    { signers: [first], needed: 1, required: [second] },
+    { signers: [first, second].toSorted(), needed: 1, required: [first, second].toSorted() },
   ]) {
     await refusedWith(t, 'request-malformed', client.createNegotiation(among as never));
   }

@@ -297,6 +297,48 @@ test('a change that does not meet the rule, or does not follow the last one, is 
   await refuse('peer-unknown', [single], SIX_FOURS, own, consensus);
 });
 
+test('owners come and go by the rule of before, and each new one by his own word', async (t) => {
+  const bed = await privateController(t, store());
+  const { owners, mixnetId, consensus, peer } = await found(bed, 3);
+  const [one, two, three] = owners as [Party, Party, Party];
+  const [guest, stranger] = [bed.client(), bed.client()];
+  const joined = { previous: mixnetId, owners: keysOf(one, two, guest), rule: { m: 3, n: 3 } };
+  const refuse = async (signers: readonly Party[], log: object): Promise<void> =>
+    refusedWith(t, 'consensus-insufficient', change(signers, mixnetId, { log }, consensus));
+  await refuse([one, two], joined);
+  await refuse([one, guest], joined);
+  await refuse([one, two, guest, stranger], joined);
+  for (const wrong of [
+    { owners: [] },
+    { rule: 'all' },
+    { owners: keysOf(one) },
+    { owners: keysOf(one), rule: { m: 1, n: 2 } },
+    { owners: keysOf(one, two).toReversed(), rule: 'all' },
+  ]) {
+    const of = { log: { previous: mixnetId, ...wrong } };
+    await refusedWith(t, 'request-malformed', change([one, two], mixnetId, of, consensus));
+  }
+
+  const first = await change([one, two, guest], mixnetId, { log: joined }, consensus);
+  const shown = await stranger.getPeer(mixnetId);
+  t.deepEqual(
+    shown?.owners.map((owner) => owner.owner_key_id),
+    joined.owners,
+  );
+  t.is(shown?.key_data, peer.key_data, 'the founding text stays');
+  const entry = { log: { previous: first.textHash } };
+  const snapshot = { snapshot: { previous: mixnetId, number: 1, log_head: first.textHash } };
+  for (const [of, last] of [
+    [snapshot, consensus],
+    [entry, first.consensus],
+  ] as const) {
+    await refusedWith(t, 'consensus-insufficient', change([one, two], mixnetId, of, last));
+    const removed = [one, two, guest, three];
+    await refusedWith(t, 'consensus-insufficient', change(removed, mixnetId, of, last));
+    await t.notThrowsAsync(change([guest, two, one], mixnetId, of, last));
+  }
+});
+
 test('a log of long texts makes neither the peer nor the list of peers long', async (t) => {
   const bed = await privateController(t, store());
   const { owners, mixnetId, consensus } = await found(bed, 1);
@@ -361,6 +403,10 @@ function partiesOf(bed: PrivateController, count: number): Party[] {
   return Array.from({ length: count }, () => bed.client(createIdentity(native))).toSorted(
     (left, right) => (left.identity.peerId < right.identity.peerId ? -1 : 1),
   );
+}
+
+function keysOf(...parties: readonly Party[]): string[] {
+  return parties.map((party) => party.identity.peerId).toSorted();
 }
 
 function terms(parties: readonly Party[]): FoundingTerms {

@@ -28,7 +28,11 @@ interface Said {
 export interface Negotiation {
   readonly id: string;
   readonly opener: string;
-  readonly among: { readonly signers: readonly string[]; readonly needed: number } | null;
+  readonly among: {
+    readonly signers: readonly string[];
+    readonly needed: number;
+    readonly required: readonly string[];
+  } | null;
   readonly said: Said[];
   /** By the opener's last text that names any. */
   named: readonly string[];
@@ -64,13 +68,18 @@ async function open(
   model: Model,
   { world, parties }: Real,
   opener: Identity,
-  among: { readonly count: number; readonly needed: number } | null,
+  among: { readonly count: number; readonly needed: number; readonly required: number } | null,
 ): Promise<Negotiation | null> {
   const signers = among && keysOf(parties.slice(0, among.count));
-  const limits = among && signers ? { signers, needed: among.needed } : null;
+  // Of those who may sign, or of those and somebody who may not.
+  const required = keysOf(parties.slice(0, among?.required));
+  const limits = among && signers ? { signers, needed: among.needed, required } : null;
   const info = { resource: 'negotiation', operation: 'create' };
   const answer = await world.ask('POST', 'negotiations', opener, { data: limits ?? {}, info });
-  const rules = broken({ 'request-malformed': among !== null && among.needed > among.count });
+  const rules = broken({
+    'request-malformed':
+      among !== null && (among.needed > among.count || among.required > among.needed),
+  });
   if (!expectAnswer(answer, rules, 'begin')) return null;
   const { id } = dataOf(answer) as { id: string };
   const begun = { id, opener: opener.peerId, among: limits, said: [], named: [] };
@@ -79,8 +88,12 @@ async function open(
 }
 
 const three = fc.integer({ min: 1, max: 3 });
+const nobodyToThree = fc.integer({ min: 0, max: 3 });
 const begin = fc
-  .record({ opener: party, among: fc.option(fc.record({ count: three, needed: three })) })
+  .record({
+    opener: party,
+    among: fc.option(fc.record({ count: three, needed: three, required: nobodyToThree })),
+  })
   .map(({ opener, among }) =>
     step<Model, Real>(`begin ${JSON.stringify({ opener, among })}`, async (model, real) => {
       await open(model, real, at(real.parties, opener), among);
@@ -186,7 +199,7 @@ function close(
   const agree = (keys: readonly string[]): boolean => keys.every((key) => lastOf(key) === text);
   if (among !== null) {
     const agreed = among.signers.filter((key) => lastOf(key) === text);
-    if (agreed.length < among.needed || !agree(signers)) return;
+    if (agreed.length < among.needed || !agree([...among.required, ...signers])) return;
     negotiation.done = { text, signers: agreed, data };
     return;
   }
