@@ -45,6 +45,11 @@ export const ERRORS = {
     enhanced: '4.1',
     text: 'Controller does not answer',
   },
+  // Its certificate is not believed: like one that does not answer, until its operator has put it right.
+  'tls-untrusted': refusal(502, 'Controller has a certificate of an unknown authority', true),
+  'tls-expired': refusal(502, 'Controller has a certificate that has expired', true),
+  'tls-name-mismatch': refusal(502, 'Controller has a certificate for another name', true),
+  'url-insecure': refusal(400, 'Plain HTTP to another host'),
 
   'directory-unusable': {
     temporary: true,
@@ -80,6 +85,7 @@ export const ERRORS = {
   'signature-missing': refusal(403, 'Request is not signed'),
   'signature-invalid': refusal(403, 'Signature does not fit'),
   'request-stale': refusal(403, 'Request is too old, or from the future'),
+  'clock-wrong': refusal(503, 'Clocks differ by more than five minutes', true),
   'catalog-foreign': refusal(403, 'Request is for another controller'),
   'key-foreign': refusal(403, 'Not the key of the one who signed'),
   'negotiation-unknown': refusal(404, 'No such negotiation'),
@@ -132,7 +138,12 @@ export const ERRORS = {
   'agreement-refused': refusal(409, 'A party does not sign what was composed'),
   'agreement-abandoned': refusal(409, 'Nobody can agree there any more', true),
   'agreement-foreign': refusal(409, 'Others agreed on something that we did not sign'),
+  'agreement-aborted': refusal(409, 'A party stopped the negotiation'),
+  'signer-equivocates': refusal(409, 'A party has signed two different texts'),
   'invitation-invalid': refusal(403, 'Invitation is not one of ours'),
+  'invitation-used': refusal(403, 'Invitation has been used by another key'),
+  'invitation-withdrawn': refusal(403, 'The coordinator went on without this invitation'),
+  'domain-unproved': refusal(403, 'A domain does not show that it is its gateway’s'),
   // Somebody left a dialogue before its end; the next run goes on from there.
   'wizard-left': refusal(409, 'Left before the end'),
 
@@ -173,6 +184,11 @@ export class PanoramixError extends Error {
       ? { code: 451, text: `4.${row.enhanced} ${row.text}` }
       : { code: 554, text: `5.${row.enhanced} ${row.text}` };
   }
+}
+
+/** Whether a controller was not to be had at all, for whatever reason: no answer of its own came. */
+export function isUnreachable(code: ErrorCode): boolean {
+  return code === 'controller-unreachable' || code.startsWith('tls-');
 }
 
 /** Any thrown value as a `PanoramixError`; what we do not know is `unexpected`, so temporary. */

@@ -6,6 +6,7 @@ import { parseStrict } from '../api/canonical.ts';
 import { reasonOf } from '../api/problem.ts';
 import { concat } from '../bytes.ts';
 import { PanoramixError } from '../errors.ts';
+import { tlsTroubleOf } from './tls-reasons.ts';
 
 /** Longest answer to a GET: all contributions to a negotiation of a large mixnet. */
 const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
@@ -28,7 +29,8 @@ export interface Exchange {
 /**
  * The JSON of a successful answer; null where it is empty.
  * Throws PanoramixError: the reason of a problem document, `controller-unreachable` where there is no
- * answer in time (also when `signal` aborts), `answer-malformed` for what no controller of ours says.
+ * answer in time (also when `signal` aborts), `tls-…` where the controller's certificate is not believed,
+ * `answer-malformed` for what no controller of ours says.
  */
 export async function exchange(request: Exchange): Promise<unknown> {
   const what = `${request.method} ${request.url.pathname}`;
@@ -36,7 +38,12 @@ export async function exchange(request: Exchange): Promise<unknown> {
   try {
     answer = await travel(request);
   } catch (error) {
-    throw new PanoramixError('controller-unreachable', `${what}: no answer`, error);
+    const trouble = tlsTroubleOf(error);
+    if (trouble === null) {
+      throw new PanoramixError('controller-unreachable', `${what}: no answer`, error);
+    }
+    const { origin } = request.url;
+    throw new PanoramixError(trouble.reason, `${what}: ${origin}: ${trouble.remedy}`, error);
   }
   const { status, bytes } = answer;
   if (bytes === null) throw new PanoramixError('answer-malformed', `${what}: answer too long`);

@@ -3,6 +3,7 @@
  * HTTP Message Signatures (RFC 9421).
  */
 import type { z } from 'zod';
+import { requireSecureUrl } from '../api/controller-url.ts';
 import { signRead } from '../api/http-signature.ts';
 import { catalogUrlOf, type RequestBody, signRequest } from '../api/signed.ts';
 import type { Identity } from '../crypto/keys.ts';
@@ -14,7 +15,7 @@ const TIMEOUT_MS_DEFAULT = 15_000;
 
 /** What a client needs to know. */
 export interface ControllerClientOptions {
-  /** `http://127.0.0.1:8000`, with or without `/panoramix`. */
+  /** `https://mix.example.org`, with or without `/panoramix`; http where it is this host alone. */
   readonly url: string;
   /** Where requests travel, where that differs from the controller's catalog URL (a tunnel, a test). */
   readonly address?: string;
@@ -38,9 +39,11 @@ export class Requests {
   readonly #now: () => number;
   readonly #timeoutMs: number;
 
+  /** Throws PanoramixError `url-insecure` where requests would cross a network in plain HTTP. */
   constructor(options: ControllerClientOptions) {
     this.url = catalogUrlOf(options.url);
     this.#address = options.address === undefined ? this.url : catalogUrlOf(options.address);
+    requireSecureUrl(this.#address);
     this.#identity = options.identity;
     this.#primitives = options.primitives;
     this.#now = options.now ?? Date.now;

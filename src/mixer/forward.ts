@@ -6,7 +6,7 @@
 import { fromHex, fromUtf8, toBase64url, toHex } from '../bytes.ts';
 import type { ControllerClient } from '../client/controller.ts';
 import { LABELS, type Primitives } from '../crypto/primitives.ts';
-import { asPanoramixError, type ErrorCode } from '../errors.ts';
+import { asPanoramixError, isUnreachable, type ErrorCode } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { dueAfterStop } from '../mixnet/delay.ts';
 import { nodeByAddress, type Directory, type DirectoryNode } from '../mixnet/directory.ts';
@@ -180,7 +180,7 @@ export class Forwarder {
       return null;
     } catch (thrown) {
       const error = asPanoramixError(thrown);
-      if (error.code === 'controller-unreachable') outcome = 'failed';
+      if (isUnreachable(error.code)) outcome = 'failed';
       if (FINAL.includes(error.code)) return error.code;
       throw error;
     } finally {

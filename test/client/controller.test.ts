@@ -131,10 +131,10 @@ test('what is not there is null, where a caller may ask for it', async (t) => {
 });
 
 test('the URL may be given in any spelling, and portable primitives serve as well', (t) => {
-  for (const url of ['http://host:8000', 'http://host:8000/panoramix/']) {
+  for (const url of ['https://host:8000', 'https://host:8000/panoramix/']) {
     const identity = createIdentity(portable);
     const client = new ControllerClient({ url, identity, primitives: portable });
-    t.is(client.url, 'http://host:8000/');
+    t.is(client.url, 'https://host:8000/');
   }
 });
 

@@ -55,23 +55,30 @@ export async function createAuthority(folder: string, name = 'Test CA'): Promise
     '-subj',
     `/CN=${name}`,
   );
+  const issue: Authority['issue'] = async (server, { hosts, fromMs, untilMs, files }) => {
+    const now = Date.now();
+    const key = files?.key ?? join(folder, `${server}.key`);
+    const cert = files?.cert ?? join(folder, `${server}.pem`);
+    const request = join(folder, `${server}.csr`);
+    const extensions = join(folder, `${server}.ext`);
+    const names = hosts.map((host) => (/^[\d.]+$/.test(host) ? `IP:${host}` : `DNS:${host}`));
+    writeFileSync(extensions, `subjectAltName=${names.join(',')}\nextendedKeyUsage=serverAuth\n`);
+    // openssl writes keys with mode 0600.
+    await openssl('req', ...NEW_KEY, '-keyout', key, '-out', request, '-subj', `/CN=${server}`);
+    const signing = ['ca', '-batch', '-notext', '-config', config, '-extfile', extensions];
+    signing.push('-cert', caFile, '-keyfile', caKey, '-in', request, '-out', cert);
+    const from = asn1Time(fromMs ?? now - DAY_MS / 24);
+    await openssl(...signing, '-startdate', from, '-enddate', asn1Time(untilMs ?? now + DAY_MS));
+    return { cert, key };
+  };
+  // One after the other: openssl keeps what it has signed in a file that two at once would spoil.
+  let last: Promise<unknown> = Promise.resolve();
   return {
     caFile,
-    issue: async (server, { hosts, fromMs, untilMs, files }) => {
-      const now = Date.now();
-      const key = files?.key ?? join(folder, `${server}.key`);
-      const cert = files?.cert ?? join(folder, `${server}.pem`);
-      const request = join(folder, `${server}.csr`);
-      const extensions = join(folder, `${server}.ext`);
-      const names = hosts.map((host) => (/^[\d.]+$/.test(host) ? `IP:${host}` : `DNS:${host}`));
-      writeFileSync(extensions, `subjectAltName=${names.join(',')}\nextendedKeyUsage=serverAuth\n`);
-      // openssl writes keys with mode 0600.
-      await openssl('req', ...NEW_KEY, '-keyout', key, '-out', request, '-subj', `/CN=${server}`);
-      const signing = ['ca', '-batch', '-notext', '-config', config, '-extfile', extensions];
-      signing.push('-cert', caFile, '-keyfile', caKey, '-in', request, '-out', cert);
-      const from = asn1Time(fromMs ?? now - DAY_MS / 24);
-      await openssl(...signing, '-startdate', from, '-enddate', asn1Time(untilMs ?? now + DAY_MS));
-      return { cert, key };
+    issue: (server, options) => {
+      const issued = last.then(() => issue(server, options));
+      last = issued.catch(() => undefined);
+      return issued;
     },
   };
 }
