@@ -25,6 +25,8 @@ import { addresses } from './middleware/addresses.ts';
 import { browsers } from './middleware/browsers.ts';
 import { pressure } from './middleware/pressure.ts';
 import { problems } from './middleware/problems.ts';
+import { meetingRoutes } from './meetings/routes.ts';
+import { mirrorRoutes } from './mirror/routes.ts';
 import { negotiationRoutes } from './negotiations/routes.ts';
 import { openApiRoutes } from './openapi.ts';
 import { nodesRedirect, peerRoutes } from './peers/routes.ts';
@@ -141,6 +143,8 @@ function createApp(context: ControllerContext, limits: Limits, closing: AbortSig
     negotiationRoutes(context),
     contributionRoutes(context),
     peerRoutes(context),
+    mirrorRoutes(context),
+    meetingRoutes(context),
     endpointRoutes(context, boxes),
     messageRoutes(context, boxes),
   ]) {

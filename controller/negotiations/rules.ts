@@ -78,6 +78,7 @@ export function beginNegotiation(id: string, opener: string, parties: Parties | 
 /** `data` of `GET /negotiations/ID`. */
 export function negotiationView(negotiation: Negotiation): NegotiationData {
   if (negotiation.record !== null) return negotiation.record;
+  const { parties } = negotiation;
   return {
     id: negotiation.id,
     text: null,
@@ -85,6 +86,7 @@ export function negotiationView(negotiation: Negotiation): NegotiationData {
     timestamp: null,
     consensus: null,
     signings: [],
+    ...(parties !== null && { signers: [...parties.keys], needed: parties.needed }),
   };
 }
 

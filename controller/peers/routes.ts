@@ -10,6 +10,7 @@ import { carryOut } from '../decisions.ts';
 import { queryOf, shaped, signedRequest } from '../middleware/signed.ts';
 import { filtered } from '../filter.ts';
 import { answerList, answerPieces } from '../lists.ts';
+import { readMirrored } from '../mirror/store.ts';
 import { createPeer, peerView, updatePeer } from './rules.ts';
 import { nodesPieces, peerChange, readMixnets, readPeer, readPeers } from './store.ts';
 
@@ -63,9 +64,18 @@ export function peerRoutes(context: ControllerContext): Router {
   });
 
   router.get('/peers/:id/nodes.json', async (ctx) => {
-    const peer = await knownPeer(context, ctx.params['id'] ?? '');
-    if (peer.data.owners.length === 0) throw new PanoramixError('mixnet-unknown', 'no owners');
+    const id = ctx.params['id'] ?? '';
     ctx.set('Cache-Control', 'no-cache');
+    if ((await readPeer(documents, id)).value === null) {
+      const mirrored = await readMirrored(documents, id);
+      if (mirrored.value !== null) {
+        ctx.type = 'application/json';
+        ctx.body = mirrored.value.text;
+        return;
+      }
+    }
+    const peer = await knownPeer(context, id);
+    if (peer.data.owners.length === 0) throw new PanoramixError('mixnet-unknown', 'no owners');
     await answerPieces(ctx, nodesPieces(documents, peer));
   });
 

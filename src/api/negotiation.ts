@@ -37,7 +37,10 @@ export const negotiationCreate = z
   );
 export type NegotiationCreate = z.output<typeof negotiationCreate>;
 
-/** A negotiation that goes on: nothing is agreed. */
+/**
+ * A negotiation that goes on: nothing is agreed. Where it was opened among named parties it says so: who is
+ * to agree there sees whether it can end as it should.
+ */
 export const openNegotiation = z.strictObject({
   id: negotiationId,
   text: z.null(),
@@ -45,6 +48,8 @@ export const openNegotiation = z.strictObject({
   timestamp: z.null(),
   consensus: z.null(),
   signings: z.array(z.never()).max(0),
+  signers: z.array(hex64).max(SIGNERS_MAX).optional(),
+  needed: z.int().min(1).optional(),
 });
 
 /** A negotiation that has ended: the record of what was agreed. */

@@ -59,7 +59,7 @@ export function openApiDocument(): Json {
 }
 
 function describe(operation: Operation, path: string): Json {
-  const { summary, section, body, query, signedReading } = operation;
+  const { summary, section, body, document, query, signedReading } = operation;
   const name = path.replaceAll(/[{}]/g, '').split(/[/.]/).filter(Boolean).join('-');
   const parameters = [
     ...(path.includes('{id}') ? [pathParameter()] : []),
@@ -70,6 +70,12 @@ function describe(operation: Operation, path: string): Json {
     summary: section === undefined ? summary : `${summary} (D4.2 §${section})`,
     ...(parameters.length > 0 && { parameters }),
     ...(body !== undefined && { requestBody: signedBody(body) }),
+    ...(document !== undefined && {
+      requestBody: {
+        required: true,
+        content: { 'application/json': { schema: received(document) } },
+      },
+    }),
     ...(signedReading !== undefined && {
       security: [{ HttpMessageSignature: [] }, ...(signedReading === 'may' ? [{}] : [])],
     }),

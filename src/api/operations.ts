@@ -17,6 +17,7 @@ import {
   releaseQuery,
 } from './message.ts';
 import { negotiationCreate, negotiationData } from './negotiation.ts';
+import { meetingCreate, meetingPlace } from './meeting-place.ts';
 import { nodesJson, peerCreate, peerData, peerUpdate } from './peer.ts';
 
 /** One call. */
@@ -37,6 +38,8 @@ export interface Operation {
     /** Whether it carries out what a consensus has decided. */
     readonly byConsensus?: boolean;
   };
+  /** A body that is not signed, for it proves itself; who sends it signs as a reader does. */
+  readonly document?: z.ZodType;
   readonly query?: z.ZodObject;
   /** Whether a reader signs (RFC 9421): he must, or he sees more when he does. */
   readonly signedReading?: 'must' | 'may';
@@ -180,6 +183,42 @@ const peers: readonly Operation[] = [
     summary: 'The directory of a mixnet, to be checked from its id alone',
     answers: [[200, nodesJson]],
     reasons: ['peer-unknown', 'mixnet-unknown'],
+  },
+  {
+    method: 'post',
+    path: '/panoramix/peers/{id}/nodes.json',
+    summary:
+      'Leave a directory with the own controller, as one of its nodes: it is served from then on',
+    document: nodesJson,
+    signedReading: 'must',
+    answers: [[200, one(z.object({ number: z.int() }))]],
+    reasons: [
+      'sender-refused',
+      'request-malformed',
+      'directory-refused',
+      'directory-older',
+      'directory-conflict',
+      'body-too-large',
+      'requests-too-many',
+      'json-malformed',
+      'storage-pressure',
+    ],
+  },
+  {
+    method: 'post',
+    path: '/panoramix/peers/{id}/meeting',
+    summary: 'Say, as an owner, in which negotiation one waits for the others',
+    body: { data: meetingCreate, resource: 'meeting', operation: 'create' },
+    answers: [[201, one(meetingPlace)]],
+    reasons: ['peer-unknown', 'reader-refused'],
+  },
+  {
+    method: 'get',
+    path: '/panoramix/peers/{id}/meeting',
+    summary: 'Where each owner waits for the others; for owners',
+    signedReading: 'must',
+    answers: [[200, many(meetingPlace)]],
+    reasons: ['peer-unknown'],
   },
 ];
 
