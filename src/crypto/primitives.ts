@@ -25,6 +25,8 @@ export const LABELS = {
   /** Hashed under an exit's return key: the tag of a return address, and the key that hides its message id. */
   returnTag: 'panoramix/v1/return-tag',
   returnKey: 'panoramix/v1/return-key',
+  /** Hashed with a mail's message id and what became of it into the id of the report to its sender. */
+  reportId: 'panoramix/v1/report-id',
   /** Makes of a storage key the key that names what is stored, and the key that it is sealed under. */
   storageName: 'panoramix/v1/storage-name',
   storageSeal: 'panoramix/v1/storage-seal',

@@ -34,13 +34,15 @@ export interface ReportOptions {
   readonly action: ReportAction;
   /** Who reports: a domain of the gateway that writes it. */
   readonly domain: string;
-  /** When the mail was taken in, Unix ms. */
-  readonly arrivedMs: number;
+  /** When the mail was taken in, Unix ms; null where who reports does not know. */
+  readonly arrivedMs: number | null;
   /** Until when it is tried, Unix ms; for `delayed`. */
   readonly untilMs: number;
   readonly nowMs: number;
   /** 32 hex digits that occur nowhere else: boundary and Message-ID. */
   readonly id: string;
+  /** What the operator has to say below the explanation: whom to write to. */
+  readonly contact?: string;
 }
 
 /** A report, ready to be sent from the null sender. */
@@ -53,6 +55,8 @@ export interface Report {
 
 /** Returned whole where asked for (RET=FULL) and not larger; else the header alone. */
 const RETURNED_BYTES_MAX = 1_048_576;
+/** A return address of an exit's (`return-address.ts`), which mail servers quote in their replies. */
+const RETURN_ADDRESS = /<?panoramix\+[a-z2-7]{52}@[^\s<>"]+>?/gi;
 /** A reply may be a page; RFC 5321 §4.5.3.1.5 allows a line of 512 octets. */
 const REPLY_CHARACTERS_MAX = 480;
 
@@ -68,6 +72,27 @@ export function wantsReport(
   if (sender === '') return false;
   if (notify === undefined) return true;
   return notify.split(',').includes(action === 'failed' ? 'FAILURE' : 'DELAY');
+}
+
+/**
+ * What is kept of a mail in case it must be reported: all of it where the sender wants it back and it is
+ * not too large, its header else.
+ */
+export function returnable(
+  ret: 'FULL' | 'HDRS' | undefined,
+  data: Uint8Array,
+): { readonly data: Uint8Array; readonly isWhole: boolean } {
+  if (ret === 'FULL' && data.length <= RETURNED_BYTES_MAX) return { data, isWhole: true };
+  return { data: headerOf(data), isWhole: false };
+}
+
+/**
+ * The enhanced status code (RFC 3463) of a reply such as `550 5.1.1 no such user`; class 5 without one.
+ */
+export function statusOf(reply: string): string {
+  const status = /^\d{3} ([245]\.\d{1,3}\.\d{1,3})(?=\s|$)/.exec(reply)?.[1];
+  // A 5xx with a code of another class is a server's slip: the recipient has failed.
+  return status?.startsWith('5.') === true ? status : '5.0.0';
 }
 
 /** A report about those recipients of a mail. */
@@ -123,7 +148,7 @@ function statusText(
     ...(isUtf8 ? ['Content-Transfer-Encoding: 8bit'] : []),
     '',
     `Reporting-MTA: dns; ${domain}`,
-    `Arrival-Date: ${dateText(arrivedMs)}`,
+    ...(arrivedMs === null ? [] : [`Arrival-Date: ${dateText(arrivedMs)}`]),
     '',
     ...perRecipient.flat(),
     `--${id}`,
@@ -133,7 +158,7 @@ function statusText(
 
 function explanation(
   recipients: readonly ReportRecipient[],
-  { action, untilMs }: ReportOptions,
+  { action, untilMs, contact }: ReportOptions,
 ): string[] {
   const opening =
     action === 'failed'
@@ -147,14 +172,17 @@ function explanation(
     `  <${address}>`,
     reply === null ? `    ${reasonText(status)}` : `    ${oneLine(reply)}`,
   ]);
-  return [...opening, ...lines];
+  const ending = contact === undefined ? [] : ['', ...contact.split(/\r\n|\r|\n/).map(oneLine)];
+  return [...opening, ...lines, ...ending];
 }
 
 /** What RFC 3463 means by the codes that we give ourselves. */
 function reasonText(status: string): string {
   const texts: Readonly<Record<string, string>> = {
     '4.4.7': 'no confirmation from the other provider so far',
-    '5.4.7': 'no confirmation from the other provider until the mail expired',
+    '5.1.1': 'there is no such mailbox',
+    '5.2.2': 'the mailbox is full',
+    '5.4.7': 'not delivered, or not confirmed by the other provider, until the mail expired',
     '5.6.0': 'the mail that arrived was not the one that was sent',
     '5.7.1': 'the other provider does not take this mail',
   };
@@ -163,8 +191,9 @@ function reasonText(status: string): string {
 
 /** The original mail as the last part, whole where the sender asked for it and it is not too large. */
 function returnedPart(mail: ReportedMail): { readonly fields: string; readonly bytes: Uint8Array } {
-  const isFull = mail.isWhole && mail.ret === 'FULL' && mail.data.length <= RETURNED_BYTES_MAX;
-  const bytes = isFull ? mail.data : headerOf(mail.data);
+  const kept = returnable(mail.isWhole ? mail.ret : undefined, mail.data);
+  const isFull = kept.isWhole;
+  const bytes = kept.data;
   const isEightBit = !isAscii(bytes);
   const type = isFull ? 'message/rfc822' : 'text/rfc822-headers';
   const encoding = isEightBit ? 'Content-Transfer-Encoding: 8bit\r\n' : '';
@@ -180,6 +209,7 @@ function headerOf(data: Uint8Array): Uint8Array {
 function oneLine(reply: string): string {
   return reply
     .replaceAll(/\p{Cc}+/gu, ' ')
+    .replaceAll(RETURN_ADDRESS, '<>')
     .trim()
     .slice(0, REPLY_CHARACTERS_MAX);
 }
