@@ -9,7 +9,7 @@ export function browsers(): Middleware {
   return async (ctx, next) => {
     ctx.set('Access-Control-Allow-Origin', '*');
     if (ctx.method !== 'OPTIONS' || ctx.get('Access-Control-Request-Method') === '') {
-      ctx.set('Access-Control-Expose-Headers', 'Retry-After');
+      ctx.set('Access-Control-Expose-Headers', 'Date, Retry-After');
       await next();
       return;
     }

@@ -2,12 +2,13 @@
  * Negotiations in Redis: the document under its id, a second name once there is a consensus id, and
  * per key the set of those that are open.
  */
+import { STALE_MS } from '../../src/api/signed.ts';
 import type { ControllerContext } from '../context.ts';
 import type { Change, Document, Documents, Keep } from '../documents.ts';
 import { DONE_MS_MAX, type Negotiation, OPEN_MS_MAX, OPEN_PER_KEY_MAX } from './rules.ts';
 
-/** Twice the time in which a request may be repeated (`STALE_MS`). */
-const REPEAT_MS = 10 * 60_000;
+/** As long as a request may be repeated: signed by a clock that is ahead, it holds for twice `STALE_MS`. */
+const REPEAT_MS = 2 * STALE_MS;
 const CONSENSUS_ID = /^[0-9a-f]{64}$/;
 
 /** Key of a negotiation's document. */

@@ -10,8 +10,13 @@ import type { Primitives } from '../crypto/primitives.ts';
 import { canonicalText } from './canonical.ts';
 import { hex64, timestamp } from './fields.ts';
 
-/** How far a request's time may be from the controller's, either way (design §7). */
-export const STALE_MS = 5 * 60_000;
+/** How far the clocks of two who work together may differ, either way (design §7). */
+export const CLOCK_SKEW_MS = 5 * 60_000;
+/**
+ * How far a request's time may be from the controller's: on top of their clocks' difference what a request takes
+ * on its way, at most 20 s (controller/app.ts), and what times lose where they are cut to whole seconds.
+ */
+export const STALE_MS = CLOCK_SKEW_MS + 30_000;
 const NONCE_BYTES = 16;
 
 /** What a request does to what; part of what a consensus agrees on. */

@@ -275,14 +275,17 @@ function says(said: Statement, draft: Draft): boolean {
   return canonicalText(said.body.data) === canonicalText(draft.data);
 }
 
-/** Repeats an action on temporary errors, with pauses from `pollMs` doubling to half a minute. */
+/**
+ * Repeats an action on temporary errors, with pauses from `pollMs` doubling to half a minute. A wrong clock is
+ * temporary, too, but somebody must hear of it.
+ */
 export async function retrying<Value>(party: Party, action: () => Promise<Value>): Promise<Value> {
   for (let pauseMs = party.pollMs; ; pauseMs = Math.min(2 * pauseMs, BACKOFF_MS_MAX)) {
     try {
       return await action();
     } catch (error) {
       const failure = asPanoramixError(error);
-      if (!failure.temporary) throw failure;
+      if (!failure.temporary || failure.code === 'clock-wrong') throw failure;
       await party.wait(pauseMs);
     }
   }

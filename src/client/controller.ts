@@ -311,6 +311,11 @@ export class ControllerClient {
   }
 
   /** A mixnet's nodes.json as parsed JSON, unverified. */
+  /** Asks for nothing but the time: its clock is noted (`clocks`), whatever it answers. */
+  async askTime(): Promise<void> {
+    await this.#requests.get('health');
+  }
+
   async getNodes(mixnetId: string): Promise<unknown> {
     return await this.#requests.get(`peers/${encodeURIComponent(mixnetId)}/nodes.json`);
   }

@@ -24,6 +24,8 @@ export interface Exchange {
   /** From the request to the end of its answer. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
+  /** Told what time it is where the answer comes from, ms since 1970, as soon as its head is there. */
+  readonly heard?: (dateMs: number) => void;
 }
 
 /**
@@ -80,6 +82,8 @@ async function travel(request: Exchange): Promise<Answer> {
     cache: 'no-store',
     ...(request.body !== undefined && { body: request.body }),
   });
+  const dateMs = Date.parse(answer.headers.get('date') ?? '');
+  if (!Number.isNaN(dateMs)) request.heard?.(dateMs);
   const isLong = request.method === 'GET' && answer.ok;
   const bytesMax = isLong ? ANSWER_BYTES_MAX : SHORT_BYTES_MAX;
   return { status: answer.status, bytes: await readLimited(answer, bytesMax) };

@@ -9,7 +9,8 @@ import { catalogUrlOf, type RequestBody, signRequest } from '../api/signed.ts';
 import type { Identity } from '../crypto/keys.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import { type ErrorCode, PanoramixError } from '../errors.ts';
-import { exchange } from './http.ts';
+import { Clocks, differenceText, isOff } from './clocks.ts';
+import { exchange, type Exchange } from './http.ts';
 
 const TIMEOUT_MS_DEFAULT = 15_000;
 
@@ -22,6 +23,8 @@ export interface ControllerClientOptions {
   readonly identity: Identity;
   readonly primitives: Primitives;
   readonly now?: () => number;
+  /** Notes what each answer says of its controller's clock; one for all controllers that a program asks. */
+  readonly clocks?: Clocks;
   /** For one exchange; a long poll has its `waitMs` on top. Default 15 s. */
   readonly timeoutMs?: number;
 }
@@ -37,6 +40,7 @@ export class Requests {
   readonly #identity: Identity;
   readonly #primitives: Primitives;
   readonly #now: () => number;
+  readonly #clocks: Clocks;
   readonly #timeoutMs: number;
 
   /** Throws PanoramixError `url-insecure` where requests would cross a network in plain HTTP. */
@@ -47,6 +51,7 @@ export class Requests {
     this.#identity = options.identity;
     this.#primitives = options.primitives;
     this.#now = options.now ?? Date.now;
+    this.#clocks = options.clocks ?? new Clocks({ now: this.#now });
     this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS_DEFAULT;
   }
 
@@ -58,7 +63,7 @@ export class Requests {
     signal?: AbortSignal,
   ): Promise<unknown> {
     const request = signRequest(this.#primitives, this.#identity, body, this.#context());
-    return await exchange({
+    return await this.#exchange({
       url: urlOf(this.#address, path, {}),
       method,
       body: JSON.stringify(request),
@@ -70,7 +75,7 @@ export class Requests {
   /** What everybody may read. */
   async get(path: string, query: Query = {}): Promise<unknown> {
     const url = urlOf(this.#address, path, query);
-    return await exchange({ url, method: 'GET', timeoutMs: this.#timeoutMs });
+    return await this.#exchange({ url, method: 'GET', timeoutMs: this.#timeoutMs });
   }
 
   /** Without a body, signed: what owners read and release. */
@@ -83,7 +88,7 @@ export class Requests {
     const named = urlOf(this.url, path, query);
     const target = { method, path: named.pathname, query: named.search || '?' };
     const fields = signRead(this.#primitives, this.#identity, target, this.#context());
-    return await exchange({
+    return await this.#exchange({
       url: urlOf(this.#address, path, query),
       method,
       headers: { 'signature-input': fields.signatureInput, signature: fields.signature },
@@ -94,6 +99,23 @@ export class Requests {
 
   #context(): { readonly nowMs: number; readonly catalogUrl: string } {
     return { nowMs: this.#now(), catalogUrl: this.url };
+  /**
+   * As `exchange`, but a request that the controller finds stale, though it is not, is `clock-wrong`: by how
+   * much its clock and ours differ stands in the error.
+   */
+  async #exchange(request: Exchange): Promise<unknown> {
+    let aheadMs = 0;
+    const heard = (dateMs: number): void => void (aheadMs = this.#clocks.heard(this.url, dateMs));
+    try {
+      return await exchange({ ...request, heard });
+    } catch (error) {
+      const isStale = error instanceof PanoramixError && error.code === 'request-stale';
+      if (!isStale || !isOff({ aheadMs })) throw error;
+      const difference = `${differenceText(aheadMs)} that of the controller at ${this.url}`;
+      throw new PanoramixError('clock-wrong', `the clock of this machine is ${difference}`, error);
+    }
+  }
+
   }
 }
 

@@ -5,7 +5,7 @@
 import { canonicalText } from '../api/canonical.ts';
 import type { ContributionBody } from '../api/contribution.ts';
 import { signaturesNeeded } from '../api/peer.ts';
-import { hashText } from '../api/signed.ts';
+import { hashText, STALE_MS } from '../api/signed.ts';
 import type { Draft } from '../client/agree.ts';
 import type { Meeting } from '../client/meeting.ts';
 import type { Primitives } from '../crypto/primitives.ts';
@@ -17,7 +17,7 @@ import {
   type Snapshot,
 } from '../mixnet/directory-texts.ts';
 import type { Foundation } from '../mixnet/verify-log.ts';
-import { checkEntry, CLOCK_SKEW_MS } from '../mixnet/verify-nodes.ts';
+import { checkEntry } from '../mixnet/verify-nodes.ts';
 
 /** What the next snapshot stands on; the same for every node that has verified the same nodes.json. */
 export interface SnapshotGround {
@@ -134,7 +134,7 @@ export function reviewSnapshot(
   if (Date.parse(text.valid_until) - fromMs !== ground.head.snapshot_lifetime_ms) {
     return 'snapshot-lifetime-mismatch';
   }
-  if (Math.abs(fromMs - nowMs) > CLOCK_SKEW_MS) return 'snapshot-time-mismatch';
+  if (Math.abs(fromMs - nowMs) > STALE_MS) return 'snapshot-time-mismatch';
   return (
     reviewEntries(primitives, text.entries, ground, own) ??
     reviewSigners(primitives, body, meeting, text.entries, ground, own)

@@ -3,7 +3,7 @@
  * node's entry. The controller that served it is taken for an adversary; it may withhold, but nothing
  * that it changes passes. Every check has its own reason.
  */
-import { hashText } from '../api/signed.ts';
+import { CLOCK_SKEW_MS, hashText } from '../api/signed.ts';
 import { fromHex } from '../bytes.ts';
 import { nodeAddress } from '../crypto/keys.ts';
 import type { Primitives } from '../crypto/primitives.ts';
@@ -30,9 +30,6 @@ import {
 } from './verify-log.ts';
 
 export type { DirectoryReason } from './verify-log.ts';
-
-/** How far a snapshot may begin in the future: the clocks of two honest nodes may differ so much. */
-export const CLOCK_SKEW_MS = 5 * 60_000;
 
 /** What `verifyNodes` answers. */
 export type Verified =

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import test from 'ava';
 import { createController } from '../../controller/app.ts';
 import { ERRORS } from '../../src/errors.ts';
-import { signRequest } from '../../src/api/signed.ts';
+import { signRequest, STALE_MS } from '../../src/api/signed.ts';
 import { ControllerClient } from '../../src/client/controller.ts';
 import { createIdentity } from '../../src/crypto/keys.ts';
 import { native } from '../../src/crypto/native.ts';
@@ -101,8 +101,8 @@ test('a signed request is refused where it is stale, for others, or for another 
   const reason = async (path: string, context = {}, body: object = CREATE): Promise<unknown> =>
     (await bed.send('POST', path, identity, body as typeof CREATE, context)).reason;
   const door = '/panoramix/negotiations';
-  t.is(await reason(door, { nowMs: bed.now() - 301_000 }), 'request-stale');
-  t.is(await reason(door, { nowMs: bed.now() + 301_000 }), 'request-stale');
+  t.is(await reason(door, { nowMs: bed.now() - STALE_MS - 1_000 }), 'request-stale');
+  t.is(await reason(door, { nowMs: bed.now() + STALE_MS + 1_000 }), 'request-stale');
   t.is(await reason(door, { catalogUrl: 'http://127.0.0.1:1/' }), 'catalog-foreign');
   t.is(await reason('/panoramix/peers'), 'request-malformed');
   t.is(await reason(door, {}, { ...CREATE, data: { a: 1 } }), 'request-malformed');

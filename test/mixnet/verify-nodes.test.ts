@@ -1,9 +1,10 @@
 import test from 'ava';
 import type { ConsensusRecord } from '../../src/api/negotiation.ts';
+import { CLOCK_SKEW_MS } from '../../src/api/signed.ts';
 import { createIdentity, type Identity } from '../../src/crypto/keys.ts';
 import { native } from '../../src/crypto/native.ts';
 import { portable } from '../../src/crypto/portable.ts';
-import { CLOCK_SKEW_MS, verifyNodes, type DirectoryReason } from '../../src/mixnet/verify-nodes.ts';
+import { verifyNodes, type DirectoryReason } from '../../src/mixnet/verify-nodes.ts';
 import {
   agreeOnPaper,
   createOwners,

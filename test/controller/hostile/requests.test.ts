@@ -1,7 +1,7 @@
 /** Signed requests that are not, or not by whom, when and for what they say: at every door. */
 import test from 'ava';
 import { canonicalText } from '../../../src/api/canonical.ts';
-import type { SignedRequest } from '../../../src/api/signed.ts';
+import { STALE_MS, type SignedRequest } from '../../../src/api/signed.ts';
 import { fromUtf8, toBase64url } from '../../../src/bytes.ts';
 import { createIdentity, type Identity } from '../../../src/crypto/keys.ts';
 import { native } from '../../../src/crypto/native.ts';
@@ -134,8 +134,8 @@ const rows: readonly (readonly [string, Forge, ErrorCode])[] = [
 
   ['a clock that is an hour slow', clock(-HOUR_MS), 'request-stale'],
   ['a clock that is an hour fast', clock(HOUR_MS), 'request-stale'],
-  ['a clock that is five minutes and a second slow', clock(-301_000), 'request-stale'],
-  ['a clock that is five minutes and two seconds fast', clock(302_000), 'request-stale'],
+  ['a clock that is a second too slow', clock(-STALE_MS - 1_000), 'request-stale'],
+  ['a clock that is two seconds too fast', clock(STALE_MS + 2_000), 'request-stale'],
   ['a time in 1970', metaSigned({ time: '1970-01-01T00:00:00.000Z' }), 'request-stale'],
   ['another controller', catalog('http://127.0.0.1:1/'), 'catalog-foreign'],
   ['an empty catalog URL', catalog(''), 'catalog-foreign'],
