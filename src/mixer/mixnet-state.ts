@@ -23,6 +23,15 @@ const batchState = z.strictObject({
 });
 export type BatchState = z.output<typeof batchState>;
 
+const pendingChange = z.strictObject({
+  negotiation_id: z.string(),
+  /** Peer id of whose node named it. */
+  proposer: z.string(),
+  /** The log's head when it was named: on another one the change is void, or proposed anew. */
+  log_head: z.string(),
+});
+export type PendingChange = z.output<typeof pendingChange>;
+
 const state = z.strictObject({
   version: z.literal(1),
   /** The controller on which the owners meet. */
@@ -34,6 +43,8 @@ const state = z.strictObject({
   founding_negotiation_id: z.string(),
   /** The coordinator's: one token for each invitation. */
   tokens: z.array(z.string()).optional(),
+  /** Those of them without whom the coordinator went on. */
+  withdrawn: z.array(z.string()).optional(),
   /** The contributor's own invitation. */
   invitation: z.string().optional(),
   /** Negotiation of the first log entry. */
@@ -47,8 +58,14 @@ const state = z.strictObject({
   next_negotiation_id: z.string().optional(),
   /** Opened by this peer, to be proposed as the one that follows. */
   proposed_negotiation_id: z.string().optional(),
+  /** Changes that other owners propose, as their nodes said in their last offers; noted by the node. */
+  pending_changes: z.array(pendingChange).optional(),
   /** Of a batch mixnet: where the present cycle stands, as the owners have agreed. */
   batch: batchState.optional(),
+  /** Where somebody stopped the wizards, this peer or another: nothing is signed here any more. */
+  aborted: z
+    .strictObject({ negotiation_id: z.string(), by: z.string(), reason: z.string() })
+    .optional(),
   /** Texts signed for good, by negotiation: in each, no other is ever signed. */
   signed: z.record(z.string(), z.string()),
 });
