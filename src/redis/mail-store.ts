@@ -9,7 +9,8 @@ import { coarseEnd, DAY_MS } from './coarse-time.ts';
 import type { Store } from './embedded.ts';
 import { openQueue } from './queues.ts';
 import type { JobQueue } from './queues.ts';
-import { createScript, runScript } from './script.ts';
+import { NOTICE_VALUES, writeNoticeLua } from './notice-store.ts';
+import { createScript, runScript, type ScriptCall } from './script.ts';
 import { createSealing } from './sealing.ts';
 import type { Sealing } from './sealing.ts';
 
@@ -26,7 +27,16 @@ export interface StoredMail {
   readonly data: Uint8Array;
 }
 
-// KEYS: seen marker, mail, ids of all mail. ARGV: id, sealed envelope, sealed data, until when to remember.
+/** A mail to take in. */
+export interface AcceptedMail extends StoredMail {
+  /** What is kept for its sender in the same write (`NoticeStore.writeCall`). */
+  readonly notice?: ScriptCall;
+}
+
+const NO_NOTICE: ScriptCall = { keys: [], values: Array.from({ length: NOTICE_VALUES }, () => '') };
+
+// KEYS: seen marker, mail, ids of all mail, those of the notice.
+// ARGV: id, sealed envelope, sealed data, until when to remember, those of the notice.
 const ACCEPT = createScript(
   'store a mail',
   `
@@ -36,6 +46,7 @@ const ACCEPT = createScript(
   redis.call('SET', KEYS[1], '', 'PXAT', ARGV[4])
   redis.call('HSET', KEYS[2], 'envelope', ARGV[2], 'data', ARGV[3])
   redis.call('SADD', KEYS[3], ARGV[1])
+  ${writeNoticeLua(3, 4)}
   return 'stored'
   `,
 );
@@ -70,21 +81,29 @@ export class MailStore {
    * @throws PanoramixError `redis-unavailable`, `storage-pressure`: say 451. Where the mail had been
    * stored after all, it is mixed once, and the retry is a repeat.
    */
-  async accept(mail: StoredMail): Promise<'stored' | 'repeat'> {
-    const { messageId, envelope, data } = mail;
+  async accept(mail: AcceptedMail): Promise<'stored' | 'repeat'> {
+    const { messageId, envelope, data, notice = NO_NOTICE } = mail;
     const result = String(
       await runScript(this.#store.redis, ACCEPT, {
-        keys: [this.#seen(messageId), this.#key(messageId), this.#ids()],
+        keys: [this.#seen(messageId), this.#key(messageId), this.#ids(), ...notice.keys],
         values: [
           messageId,
           this.#sealing.seal(envelope, context(messageId, 'envelope')),
           this.#sealing.seal(data, context(messageId, 'data')),
           coarseEnd(Date.now(), SEEN_MS),
+          ...notice.values,
         ],
       }),
     );
     if (result !== 'handled') await this.#queue.add(messageId);
     return result === 'stored' ? 'stored' : 'repeat';
+  }
+
+  /** Whether a mail's fragments are not all stored yet. */
+  async has(messageId: string): Promise<boolean> {
+    return await guarded('look for a mail', async () => {
+      return (await this.#store.redis.exists(this.#key(messageId))) === 1;
+    });
   }
 
   /** The mail; null where it is handled already, or sealed under another key. */

@@ -128,6 +128,15 @@ export class Records {
     };
   }
 
+  /** Whether any of these records is still there. */
+  async hasAny(recordIds: readonly string[]): Promise<boolean> {
+    const keys = recordIds.map((recordId) => this.#key(recordId));
+    if (keys.length === 0) return false;
+    return await guarded('look for packets', async () => {
+      return (await this.#store.redis.exists(...keys)) > 0;
+    });
+  }
+
   /** Removes a settled record; its replay tag stays. False where it was gone already. */
   async remove(recordId: string): Promise<boolean> {
     return (await runScript(this.#store.redis, REMOVE, this.removeCall(recordId))) === 1;
@@ -206,6 +215,11 @@ export class Records {
         .srem(this.#endpoints(), endpointId)
         .exec();
     });
+    this.forget(endpointId);
+  }
+
+  /** Lets go of what was derived from an endpoint's storage key, which is destroyed. */
+  forget(endpointId: string): void {
     this.#sealings.forget(endpointId);
   }
 
