@@ -4,6 +4,7 @@
  */
 import {
   closeSync,
+  fstatSync,
   fsyncSync,
   linkSync,
   mkdirSync,
@@ -57,6 +58,29 @@ export function readIfThere(path: string): string | null {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;
   }
+}
+
+/**
+ * Removes a file that held a secret: overwritten, synced, unlinked. Done again, it does what is left.
+ * A disk or file system that writes elsewhere (flash, snapshots, copy on write) keeps old blocks all the same.
+ */
+export function destroyDurably(path: string): void {
+  let handle: number;
+  try {
+    handle = openSync(path, 'r+');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw error;
+  }
+  try {
+    // Other names of the same bytes lead to nothing then, either.
+    writeFileSync(handle, Buffer.alloc(fstatSync(handle).size));
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+  rmSync(path, { force: true });
+  syncFolder(path);
 }
 
 function writeDraft(path: string, text: string, mode: number): string {

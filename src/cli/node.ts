@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
+import { Clocks } from '../client/clocks.ts';
 import { ControllerClient } from '../client/controller.ts';
 import { readConfig, section, type Config } from '../config.ts';
 import type { Identity } from '../crypto/keys.ts';
@@ -12,19 +13,23 @@ import { native } from '../crypto/native.ts';
 import { asPanoramixError, PanoramixError } from '../errors.ts';
 import { readOrCreateIdentity, readOrCreateSecret } from '../key-files.ts';
 import { createLog, type Log } from '../log.ts';
+import { whileClockIsRight, type TimelyDirectory } from '../mixer/clock-watch.ts';
 import { DirectoryStore } from '../mixer/directory-store.ts';
-import { ensureEndpoint, type OwnEndpoint } from '../mixer/endpoint.ts';
 import { Epochs } from '../mixer/epoch.ts';
+import { createKeys } from '../mixer/keys.ts';
 import { MixnetStateFile } from '../mixer/mixnet-state.ts';
 import { MixNode, type MixNodeOptions } from '../mixer/node.ts';
+import type { Directory } from '../mixnet/directory.ts';
+import type { LogEntry } from '../mixnet/directory-texts.ts';
+import type { KeyTerms } from '../mixnet/key-epochs.ts';
+import { readFoundation } from '../mixnet/verify-log.ts';
 import { openStore, type Store } from '../redis/embedded.ts';
 import { startBatch } from './batch.ts';
+import { startClockWatch } from './clocks.ts';
 import { openFilters, type Filters } from './filters.ts';
 import { lockDataDir } from './only-one.ts';
 import { runProgram, type Running } from './program.ts';
 
-/** A key's endpoint outlives every snapshot that names it; rotation will open shorter ones. */
-const ENDPOINT_LIFETIME_MS = 366 * 86_400_000;
 const REFRESH_MS = 60_000;
 const PAUSE_MS = 250;
 const PAUSE_MS_MAX = 5_000;
@@ -95,8 +100,20 @@ async function bringUp(
     name: role,
   });
   undo.push(() => store.close());
-  const clientFor = clients(identity);
+  const clocks = new Clocks();
+  const clientFor = clients(identity, clocks);
   const meeting = clientFor(catalogUrl);
+  let last: () => Directory | null = () => null;
+  const watch = startClockWatch({
+    clocks,
+    clientFor,
+    ownUrl: settings.controller_url,
+    catalogUrl,
+    last: () => last(),
+    store,
+    log,
+  });
+  undo.push(() => watch.stop());
   if (batch) {
     if (role !== 'mix') {
       throw new PanoramixError(
@@ -109,7 +126,6 @@ async function bringUp(
     return;
   }
   const own = clientFor(settings.controller_url);
-  const endpoint = await ownEndpoint(config, identity, own, log);
   const directory = new DirectoryStore({
     dataDir: config.data_dir,
     mixnetId,
@@ -119,6 +135,21 @@ async function bringUp(
   });
   directory.start(REFRESH_MS);
   undo.push(() => directory.stop());
+  last = () => directory.last();
+  const timely = whileClockIsRight(directory, watch);
+  const keys = createKeys({
+    client: own,
+    identity,
+    primitives: native,
+    store,
+    log,
+    dataDir: config.data_dir,
+    peerName: config.name,
+    group: 'X25519',
+    terms: await keyTerms(directory, meeting, log),
+  });
+  undo.push(() => keys.stop());
+  await keys.open();
   const epochs = new Epochs({
     client: meeting,
     identity,
@@ -128,7 +159,9 @@ async function bringUp(
     position: () => ({
       controllerUrl: settings.controller_url,
       paused: false,
-      endpoints: [{ ...endpoint, publicKey: endpoint.mixKey.publicKey }],
+      endpoints: keys.endpoints().map((endpoint) => {
+        return { ...endpoint, publicKey: endpoint.mixKey.publicKey };
+      }),
     }),
     log,
   });
@@ -141,8 +174,8 @@ async function bringUp(
     primitives: native,
     store,
     log,
-    directory,
-    endpoints: [endpoint],
+    directory: timely,
+    keys,
     storageKey: readOrCreateSecret(join(config.data_dir, 'storage.key'), native.random),
     ownController: own,
     clientFor,
@@ -155,14 +188,14 @@ async function bringUp(
     log.info({}, 'Mix runs');
     return;
   }
-  await startGateway(config, common, directory, store, undo);
-  undo.push(sayWhenRouting(directory, log));
+  await startGateway(config, common, timely, store, undo);
+  undo.push(sayWhenRouting(timely, log));
 }
 
 async function startGateway(
   config: Config,
   common: MixNodeOptions,
-  directory: DirectoryStore,
+  directory: TimelyDirectory,
   store: Store,
   undo: (() => Promise<void> | void)[],
 ): Promise<void> {
@@ -192,41 +225,53 @@ async function startGateway(
   common.log.info({ lmtp: doors.lmtp, smtp: doors.smtp }, 'Gateway runs');
 }
 
-/** The own controller may start after us, or be away: the node waits for it and says so. */
-async function ownEndpoint(
-  config: Config,
-  identity: Identity,
-  client: ControllerClient,
+/**
+ * How long keys live: what the last verified directory says. Before the first, what the owners' log says,
+ * which is asked for once: without it no directory can come, either.
+ */
+async function keyTerms(
+  directory: DirectoryStore,
+  meeting: ControllerClient,
   log: Log,
-): Promise<OwnEndpoint> {
+): Promise<() => KeyTerms> {
+  const first = directory.last() ?? (await agreedTerms(directory.mixnetId, meeting, log));
+  return () => directory.last() ?? first;
+}
+
+async function agreedTerms(
+  mixnetId: string,
+  meeting: ControllerClient,
+  log: Log,
+): Promise<KeyTerms> {
   for (let pauseMs = PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, PAUSE_MS_MAX)) {
-    try {
-      return await ensureEndpoint({
-        client,
-        identity,
-        primitives: native,
-        dataDir: config.data_dir,
-        peerName: config.name,
-        group: 'X25519',
-        lifetimeMs: ENDPOINT_LIFETIME_MS,
-      });
-    } catch (thrown) {
-      const error = asPanoramixError(thrown);
-      if (!error.temporary) throw error;
-      log.warn(
-        { reason: error.code, pauseMs },
-        'The own controller does not answer; waiting for it',
-      );
-      await sleep(pauseMs);
+    const read = await readLog(mixnetId, meeting);
+    if (typeof read !== 'string') {
+      return {
+        keyLifetimeMs: read.key_lifetime_ms,
+        snapshotLifetimeMs: read.snapshot_lifetime_ms,
+      };
     }
+    log.warn({ reason: read, pauseMs }, "Nobody shows the owners' log; waiting for it");
+    await sleep(pauseMs);
+  }
+}
+
+/** The head of the owners' log, verified, or why there is none. */
+async function readLog(mixnetId: string, meeting: ControllerClient): Promise<LogEntry | string> {
+  try {
+    const read = readFoundation(await meeting.getNodes(mixnetId), mixnetId, native);
+    return read.ok ? ([...read.foundation.log.values()].at(-1) ?? 'log-missing') : read.reason;
+  } catch (thrown) {
+    return asPanoramixError(thrown).code;
   }
 }
 
 /** One client for each controller, so that connections and signatures are shared. */
-function clients(identity: Identity): (url: string) => ControllerClient {
+function clients(identity: Identity, clocks: Clocks): (url: string) => ControllerClient {
   const known = new Map<string, ControllerClient>();
   return (url) => {
-    const client = known.get(url) ?? new ControllerClient({ url, identity, primitives: native });
+    const client =
+      known.get(url) ?? new ControllerClient({ url, identity, primitives: native, clocks });
     known.set(url, client);
     return client;
   };
@@ -249,7 +294,7 @@ function sayCounts(node: MixNode, log: Log): () => void {
 }
 
 /** Says when opted-in mail begins to be taken, and when and why it waits. */
-function sayWhenRouting(directory: DirectoryStore, log: Log): () => void {
+function sayWhenRouting(directory: TimelyDirectory, log: Log): () => void {
   let said = '';
   const look = (): void => {
     const current = directory.current();

@@ -19,7 +19,7 @@ import {
 import type { CommitEntry, Journal } from '../redis/journal.ts';
 import type { Committer, OpenedPacket } from './commit.ts';
 import type { Counters } from './counters.ts';
-import type { OwnEndpoint } from './endpoint.ts';
+import type { OwnEndpoint } from './endpoint-files.ts';
 import type { PeelPool } from './peel-pool.ts';
 
 /** Packets of one commit: one disk write for all of them, at 32 kB each 2 MB in memory. */
@@ -53,6 +53,8 @@ export interface CollectorOptions {
   readonly addJobs: (entries: readonly CommitEntry[]) => Promise<void>;
   /** Adds the jobs of all that is committed: after a start, and after `addJobs` has failed. */
   readonly resume: () => Promise<void>;
+  /** Told when the controller does not know the endpoint (any more). */
+  readonly onUnknown: () => void;
 }
 
 /** A packet that is not dropped yet, and where it stands. */
@@ -79,6 +81,11 @@ export class Collector {
     await this.#running;
   }
 
+  /** The last id that was released; 0 before the first. */
+  releasedUpTo(): number {
+    return this.#after ?? 0;
+  }
+
   async #run(): Promise<void> {
     const { signal } = this.#stopping;
     let pauseMs = PAUSE_MS;
@@ -90,6 +97,7 @@ export class Collector {
       } catch (thrown) {
         if (signal.aborted) return;
         const error = asPanoramixError(thrown);
+        if (error.code === 'endpoint-unknown') this.#options.onUnknown();
         this.#options.log.warn(
           { event: 'collect-failed', reason: error.code, error: error.message },
           'Collecting failed and is tried again',

@@ -1,194 +1,154 @@
 /**
- * A node's own mix position on its own controller: its keys in a file, and an OPEN continuous endpoint
- * that shows the public one. The file is written first and once; an endpoint whose keys are lost would
- * take packets that nobody can open. (Rotation opens the next one beside it.)
+ * One of a node's own mix positions at its controller: opened with the key that its files hold, and ended
+ * step by step, OPEN, FULL, CLOSED, PROCESSED (design §7, continuous type). Where it stands is asked
+ * for each time, so that each step may be done again after a crash, or by a controller that forgot.
  */
-import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
-import { z } from 'zod';
 import { encodeEndpointParams } from '../api/endpoint-params.ts';
-import { CONTINUOUS, SIZE_MAX, type EndpointCreate } from '../api/endpoint.ts';
-import { endpointId as endpointIdField, peerId as peerIdField } from '../api/fields.ts';
-import { fromHex, toHex } from '../bytes.ts';
+import {
+  CONTINUOUS,
+  SIZE_MAX,
+  type EndpointCreate,
+  type EndpointData,
+  type EndpointStatus,
+  type EndpointUpdate,
+} from '../api/endpoint.ts';
 import type { ControllerClient } from '../client/controller.ts';
-import { createMixKey, mixKeyFromSecret, type Identity, type MixKey } from '../crypto/keys.ts';
-import type { GroupName, Primitives } from '../crypto/primitives.ts';
-import { createDurably } from '../durable-file.ts';
-import { PanoramixError } from '../errors.ts';
-import { readPrivate } from '../key-files.ts';
+import type { OwnPosition } from './endpoint-files.ts';
 
-const STORAGE_KEY_BYTES = 32;
-const FOLDER = 'endpoints';
+/** What of its own controller the keeping of keys needs. */
+export type EndpointClient = Pick<
+  ControllerClient,
+  | 'url'
+  | 'registerPeer'
+  | 'decideAlone'
+  | 'createEndpoint'
+  | 'updateEndpoint'
+  | 'getEndpoint'
+  | 'listMessages'
+  | 'releaseMessages'
+>;
 
-const keyFile = z.strictObject({
-  version: z.literal(1),
-  endpoint_id: endpointIdField,
-  peer_id: peerIdField,
-  /** Of the controller that serves the endpoint. */
-  catalog_url: z.string(),
-  group: z.enum(['X25519', 'P-224']),
-  mix_secret: z.string().regex(/^([0-9a-f]{64}|[0-9a-f]{56})$/),
-  /** Seals what the node writes about packets (design §6). */
-  storage_key: z.string().regex(/^[0-9a-f]{64}$/),
-  opens: z.iso.datetime(),
-  closes: z.iso.datetime(),
-});
-type KeyFile = z.output<typeof keyFile>;
+/**
+ * - `open`: it takes packets; `lastMessageId` is the last that it has taken
+ * - `opened`: it was not there, and is now: its ids begin anew
+ * - `lost`: closed by somebody else, or another one's: it never takes packets again
+ */
+export type OpenResult =
+  { readonly kind: 'open'; readonly lastMessageId: number } | { readonly kind: 'opened' | 'lost' };
 
-/** A mix position that is open, with all its keys. */
-export interface OwnEndpoint {
-  readonly endpointId: string;
-  readonly mixKey: MixKey;
-  /** 32 bytes; seals records at rest. */
-  readonly storageKey: Uint8Array;
-  readonly opensMs: number;
-  readonly closesMs: number;
-}
-
-export interface EndpointOptions {
-  /** The node's own controller, with the node's key. */
-  readonly client: ControllerClient;
-  readonly identity: Identity;
-  readonly primitives: Primitives;
-  readonly dataDir: string;
-  readonly peerName: string;
-  readonly group: GroupName;
-  /** How long a new endpoint stays open; at least as long as any snapshot that will name it. */
-  readonly lifetimeMs: number;
-  /** Unread messages that the controller keeps. */
-  readonly sizeMax?: number;
-  /** Clock, ms since 1970. */
-  readonly now?: () => number;
+/**
+ * Makes sure that an endpoint takes packets. Where the controller does not know it, after a crash of ours
+ * or because it lost its data, it is opened with the same id and key.
+ */
+export async function keepOpen(
+  client: EndpointClient,
+  position: OwnPosition,
+  node: { readonly peerName: string; readonly sizeMax?: number },
+): Promise<OpenResult> {
+  const served = await client.getEndpoint(position.endpointId);
+  if (served === null) {
+    await client.registerPeer(node.peerName);
+    await open(client, position, node.sizeMax ?? SIZE_MAX);
+    return { kind: 'opened' };
+  }
+  if (!isOurs(served, position)) return { kind: 'lost' };
+  // A clock that was set back, or a life that was made longer.
+  if (served.status === 'FULL') await enter(client, served, { status: 'OPEN' });
+  else if (served.status !== 'OPEN') return { kind: 'lost' };
+  return { kind: 'open', lastMessageId: served.last_message_id ?? 0 };
 }
 
 /**
- * Makes sure that this peer is registered on its controller and has an open endpoint there; one that is
- * open already, and whose keys are on disk, is used again.
- * @throws PanoramixError `config-invalid` where a key file may be read by others or is damaged
+ * Goes as far towards PROCESSED as is possible now: FULL, then, when all that it took has been read and
+ * released, CLOSED and PROCESSED, which name the last id.
+ * @param unread `keep`: wait for the collector; `release`: there is no key left to read them with
+ * @returns `gone` where nothing is left to be done, whoever has seen to it
  */
-export async function ensureEndpoint(options: EndpointOptions): Promise<OwnEndpoint> {
-  const nowMs = (options.now ?? Date.now)();
-  await options.client.registerPeer(options.peerName);
-  const usable = readKeyFiles(options)
-    .filter((file) => file.group === options.group && Date.parse(file.closes) > nowMs)
-    .toSorted((left, right) => Date.parse(right.closes) - Date.parse(left.closes));
-  for (const file of usable) {
-    if (await isOpen(options, file)) return ownEndpoint(options.primitives, file);
+export async function closeStepwise(
+  client: EndpointClient,
+  position: OwnPosition,
+  unread: 'keep' | 'release',
+): Promise<'gone' | 'unread'> {
+  // A controller whose endpoints never change shall not keep us here.
+  for (let steps = 0; steps < STEPS_MAX; steps++) {
+    const served = await client.getEndpoint(position.endpointId);
+    if (served === null || !isOurs(served, position)) return 'gone';
+    const last = { last_message_id: served.last_message_id ?? 0 };
+    const next = NEXT[served.status];
+    if (next === null) return 'gone';
+    if (next !== 'FULL' && !(await isRead(client, position, unread, last.last_message_id))) {
+      return 'unread';
+    }
+    await enter(client, served, { status: next, ...(next !== 'FULL' && last) });
   }
-  const file = createKeyFile(options, nowMs);
-  await open(options, file);
-  return ownEndpoint(options.primitives, file);
+  return 'unread';
 }
 
-/** Whether the controller has this endpoint open; one that it never got, after a crash, is opened now. */
-async function isOpen(options: EndpointOptions, file: KeyFile): Promise<boolean> {
-  const endpoint = await options.client.getEndpoint(file.endpoint_id);
-  if (!endpoint) {
-    await open(options, file);
+const NEXT: Readonly<Record<EndpointStatus, EndpointStatus | null>> = {
+  OPEN: 'FULL',
+  FULL: 'CLOSED',
+  CLOSED: 'PROCESSED',
+  PROCESSED: null,
+};
+
+/** OPEN, FULL, CLOSED, and a look at what came of it. */
+const STEPS_MAX = 4;
+
+/** Whether nothing is left in the INBOX: what is released is removed. */
+async function isRead(
+  client: EndpointClient,
+  { endpointId }: OwnPosition,
+  unread: 'keep' | 'release',
+  lastMessageId: number,
+): Promise<boolean> {
+  const query = { endpointId, box: 'INBOX' } as const;
+  if (unread === 'release') {
+    if (lastMessageId > 0) await client.releaseMessages({ ...query, upTo: lastMessageId });
     return true;
   }
-  const isOwn =
-    endpoint.peer_id === file.peer_id &&
-    endpoint.endpoint_params === endpointParams(options.primitives, file);
-  return isOwn && (endpoint.status === 'OPEN' || endpoint.status === 'FULL');
+  return (await client.listMessages({ ...query, limit: 1 })).length === 0;
 }
 
-async function open(options: EndpointOptions, file: KeyFile): Promise<void> {
+async function open(client: EndpointClient, position: OwnPosition, sizeMax: number): Promise<void> {
   const data: EndpointCreate = {
-    peer_id: file.peer_id,
-    endpoint_id: file.endpoint_id,
+    peer_id: position.peerId,
+    endpoint_id: position.endpointId,
     endpoint_type: CONTINUOUS,
-    endpoint_params: endpointParams(options.primitives, file),
+    endpoint_params: paramsOf(position),
     description: '',
     status: 'OPEN',
     size_min: 0,
-    size_max: options.sizeMax ?? SIZE_MAX,
+    size_max: sizeMax,
     public: false,
     senders: 'nodes',
   };
-  const consensusId = await options.client.decideAlone({
+  const consensusId = await client.decideAlone({
     data,
     info: { resource: 'endpoint', operation: 'create' },
   });
-  await options.client.createEndpoint(data, consensusId);
+  await client.createEndpoint(data, consensusId);
 }
 
-function createKeyFile(options: EndpointOptions, nowMs: number): KeyFile {
-  const { primitives, identity, client } = options;
-  const mixKey = createMixKey(primitives, primitives.group(options.group));
-  const file: KeyFile = {
-    version: 1,
-    // Random: it says nothing, and collides with no other peer's on a shared controller.
-    endpoint_id: `mix_${toHex(primitives.random(8))}`,
-    peer_id: identity.peerId,
-    catalog_url: client.url,
-    group: options.group,
-    mix_secret: toHex(mixKey.secret),
-    storage_key: toHex(primitives.random(STORAGE_KEY_BYTES)),
-    opens: new Date(nowMs).toISOString(),
-    closes: new Date(nowMs + options.lifetimeMs).toISOString(),
+async function enter(
+  client: EndpointClient,
+  served: EndpointData,
+  change: Omit<EndpointUpdate, 'endpoint_id'>,
+): Promise<void> {
+  const data = { endpoint_id: served.endpoint_id, ...change };
+  const onLastConsensusId = served.consensus_logs.at(-1)?.consensus_id ?? '';
+  const info = {
+    resource: 'endpoint',
+    operation: 'partial_update',
+    on_last_consensus_id: onLastConsensusId,
   };
-  const path = join(options.dataDir, FOLDER, `${file.endpoint_id}.json`);
-  if (!createDurably(path, `${JSON.stringify(file, null, 2)}\n`)) {
-    throw new PanoramixError('unexpected', `${path} exists already`);
-  }
-  return file;
+  const consensusId = await client.decideAlone({ data, info });
+  await client.updateEndpoint(data, { consensusId, onLastConsensusId });
 }
 
-/** Key files of this peer on this controller; those of another stay where they are. */
-function readKeyFiles(options: EndpointOptions): KeyFile[] {
-  const folder = join(options.dataDir, FOLDER);
-  return list(folder)
-    .filter((name) => name.endsWith('.json'))
-    .map((name) => readKeyFile(join(folder, name)))
-    .filter(
-      (file) => file.peer_id === options.identity.peerId && file.catalog_url === options.client.url,
-    );
+function isOurs(served: EndpointData, position: OwnPosition): boolean {
+  return served.peer_id === position.peerId && served.endpoint_params === paramsOf(position);
 }
 
-function readKeyFile(path: string): KeyFile {
-  const parsed = keyFile.safeParse(parseOrNull(readPrivate(path)));
-  if (parsed.success) return parsed.data;
-  throw new PanoramixError('config-invalid', `${path} is no key file of this version`);
-}
-
-function ownEndpoint(primitives: Primitives, file: KeyFile): OwnEndpoint {
-  return Object.defineProperties(
-    {
-      endpointId: file.endpoint_id,
-      opensMs: Date.parse(file.opens),
-      closesMs: Date.parse(file.closes),
-    },
-    {
-      // Not enumerable: no log line and no copy by spread carries them.
-      mixKey: { value: mixKeyOf(primitives, file) },
-      storageKey: { value: fromHex(file.storage_key) },
-    },
-  ) as OwnEndpoint;
-}
-
-function mixKeyOf(primitives: Primitives, file: KeyFile): MixKey {
-  return mixKeyFromSecret(primitives.group(file.group), fromHex(file.mix_secret) as Uint8Array);
-}
-
-function endpointParams(primitives: Primitives, file: KeyFile): string {
-  const { publicKey } = mixKeyOf(primitives, file);
-  return encodeEndpointParams({ group: file.group, publicKey, strategy: 'continuous' });
-}
-
-function list(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
-  }
-}
-
-function parseOrNull(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
+function paramsOf({ group, publicKey }: OwnPosition): string {
+  return encodeEndpointParams({ group, publicKey, strategy: 'continuous' });
 }

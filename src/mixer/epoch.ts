@@ -4,7 +4,6 @@
  * the controller then serves. Joins in when the last snapshot is due, or when another node asks for one.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { canonicalText } from '../api/canonical.ts';
 import { signaturesNeeded } from '../api/peer.ts';
 import { toHex } from '../bytes.ts';
 import { agree, retrying, type Agreed, type Party } from '../client/agree.ts';
@@ -15,6 +14,7 @@ import type { Primitives } from '../crypto/primitives.ts';
 import { asPanoramixError, PanoramixError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { nodeByPeer, type Directory } from '../mixnet/directory.ts';
+import { isOutdated } from '../mixnet/key-epochs.ts';
 import { signEntry, type Entry, type SignedEntry } from '../mixnet/directory-texts.ts';
 import { readFoundation } from '../mixnet/verify-log.ts';
 import { readNodes } from '../mixnet/verify-nodes.ts';
@@ -220,12 +220,10 @@ export class Epochs {
     const { identity, position } = this.#options;
     const said = nodeByPeer(directory, identity.peerId);
     const own = position();
-    const shown = said?.endpoints.map(({ endpointId, publicKey }) => endpointId + toHex(publicKey));
-    const wanted = own.endpoints.map(({ endpointId, publicKey }) => endpointId + toHex(publicKey));
     return (
       said?.controllerUrl === own.controllerUrl &&
       said.paused === own.paused &&
-      canonicalText(shown) === canonicalText(wanted)
+      !isOutdated(said.endpoints, own.endpoints, this.#party.now())
     );
   }
 

@@ -1,6 +1,6 @@
 /**
  * All that stands between the own INBOX and the store, for each open endpoint of a node: collecting,
- * peeling, taking replies, answering, committing.
+ * peeling, taking replies, answering, committing. keys.ts says when an endpoint's collecting begins and ends.
  */
 import type { ControllerClient } from '../client/controller.ts';
 import type { Primitives } from '../crypto/primitives.ts';
@@ -15,7 +15,8 @@ import { Acks } from './acks.ts';
 import { Collector } from './collect.ts';
 import { Committer } from './commit.ts';
 import type { Counters } from './counters.ts';
-import type { OwnEndpoint } from './endpoint.ts';
+import type { OwnEndpoint } from './endpoint-files.ts';
+import type { Collecting } from './keys.ts';
 import type { LoopWatch } from './loop-watch.ts';
 import { PeelPool } from './peel-pool.ts';
 import { Rarely } from './rarely.ts';
@@ -28,7 +29,6 @@ export interface IntakeOptions {
   readonly now: () => number;
   readonly counters: Counters;
   readonly client: Pick<ControllerClient, 'listMessages' | 'releaseMessages'>;
-  readonly endpoints: readonly OwnEndpoint[];
   /** Threads that peel packets. */
   readonly threads: number | undefined;
   readonly records: Records;
@@ -42,37 +42,57 @@ export interface IntakeOptions {
   readonly onKept: (fragmentId: string) => Promise<void>;
   readonly addJobs: (entries: readonly CommitEntry[]) => Promise<void>;
   readonly resume: () => Promise<void>;
+  /** Told when the controller does not know an endpoint (any more). */
+  readonly onUnknown: () => void;
 }
 
-export class Intake {
+export class Intake implements Collecting {
   readonly #options: IntakeOptions;
   readonly #pool: PeelPool;
-  readonly #collectors: readonly Collector[];
+  readonly #journal: Journal;
+  readonly #acks: Acks;
+  readonly #returns: Returns;
+  readonly #collectors = new Map<string, Collector>();
   readonly #rarely = new Rarely();
 
   constructor(options: IntakeOptions) {
     const { store, records, sent, watch, fragments, now, onKept } = options;
     this.#options = options;
     this.#pool = new PeelPool(options.threads);
-    const journal = new Journal(store, { records, ...(fragments && { fragments }), now });
-    const returns = new Returns({ pool: this.#pool, sent, watch, onKept });
-    const acks = this.#acks();
-    this.#collectors = options.endpoints.map((endpoint) =>
-      this.#collector(endpoint, journal, acks, returns),
-    );
+    this.#journal = new Journal(store, { records, ...(fragments && { fragments }), now });
+    this.#returns = new Returns({ pool: this.#pool, sent, watch, onKept });
+    this.#acks = this.#createAcks();
   }
 
-  start(): void {
-    for (const collector of this.#collectors) collector.start();
+  async begin(endpoint: OwnEndpoint): Promise<void> {
+    await this.end(endpoint.endpointId);
+    const collector = this.#createCollector(endpoint);
+    this.#collectors.set(endpoint.endpointId, collector);
+    collector.start();
+  }
+
+  async end(endpointId: string): Promise<void> {
+    const collector = this.#collectors.get(endpointId);
+    this.#collectors.delete(endpointId);
+    await collector?.stop();
+  }
+
+  releasedUpTo(endpointId: string): number {
+    return this.#collectors.get(endpointId)?.releasedUpTo() ?? 0;
+  }
+
+  destroyed(endpointId: string): void {
+    this.#options.records.forget(endpointId);
   }
 
   /** Waits until what is at hand is committed. */
   async stop(): Promise<void> {
-    await Promise.all(this.#collectors.map(async (collector) => await collector.stop()));
+    const ids = [...this.#collectors.keys()];
+    await Promise.all(ids.map(async (endpointId) => await this.end(endpointId)));
     await this.#pool.close();
   }
 
-  #acks(): Acks {
+  #createAcks(): Acks {
     const { primitives, counters, now, view, refreshDirectory } = this.#options;
     return new Acks({
       pool: this.#pool,
@@ -86,15 +106,33 @@ export class Intake {
     });
   }
 
-  #collector(endpoint: OwnEndpoint, journal: Journal, acks: Acks, returns: Returns): Collector {
-    const { client, counters, log, now, view, refreshDirectory, addJobs, resume, store, records } =
+  #createCollector(endpoint: OwnEndpoint): Collector {
+    const { client, counters, log, now, view, refreshDirectory, addJobs, resume, onUnknown } =
       this.#options;
-    const { endpointId } = endpoint;
-    const committer = new Committer({
+    return new Collector({
+      endpoint,
+      client,
+      journal: this.#journal,
+      committer: this.#createCommitter(endpoint),
+      pool: this.#pool,
+      counters,
+      log,
+      now,
+      view,
+      refreshDirectory,
+      addJobs,
+      resume,
+      onUnknown,
+    });
+  }
+
+  #createCommitter({ endpointId }: OwnEndpoint): Committer {
+    const { counters, log, store, records } = this.#options;
+    return new Committer({
       endpointId,
-      journal,
-      acks,
-      returns,
+      journal: this.#journal,
+      acks: this.#acks,
+      returns: this.#returns,
       counters,
       waiting: async () => await records.count(endpointId),
       isFull: () => store.pressure() === 'settle-only',
@@ -104,20 +142,6 @@ export class Intake {
           const fields = { event: 'journal-full', endpoint: endpointId };
           log.error(fields, 'The endpoint remembers as many packets as it can and drops new ones');
         }),
-    });
-    return new Collector({
-      endpoint,
-      client,
-      journal,
-      committer,
-      pool: this.#pool,
-      counters,
-      log,
-      now,
-      view,
-      refreshDirectory,
-      addJobs,
-      resume,
     });
   }
 }

@@ -16,10 +16,10 @@ import { SentStore } from '../redis/sent-store.ts';
 import { Counters } from './counters.ts';
 import { limitedRefresh } from './directory-source.ts';
 import { Emission, TICKS_OWNER } from './emission.ts';
-import type { OwnEndpoint } from './endpoint.ts';
 import { Forwarder } from './forward.ts';
 import { Gateway, type GatewayHost, type GatewayOptions, type NodeParts } from './gateway.ts';
 import { Intake } from './intake.ts';
+import type { Keys } from './keys.ts';
 import { LoopWatch, type LoopWatchOptions } from './loop-watch.ts';
 import { LoopSender } from './loops.ts';
 import { isOutbound } from './outbound.ts';
@@ -37,8 +37,8 @@ export interface MixNodeOptions extends NodeParts {
   readonly ownController: Pick<ControllerClient, 'listMessages' | 'releaseMessages'>;
   /** The controller at a URL, with the node's key. */
   readonly clientFor: (url: string) => Pick<ControllerClient, 'postMessage'>;
-  /** Open mix positions of this node, with their keys. */
-  readonly endpoints: readonly OwnEndpoint[];
+  /** Mix positions of this node, open; they are collected and kept in order while the node runs. */
+  readonly keys: Keys;
   readonly gateway?: GatewayOptions;
   /** Threads that peel packets; default 1. */
   readonly threads?: number;
@@ -101,9 +101,11 @@ export class MixNode {
     const sender = this.#gateway ?? this.#loopSender(host);
     this.#closing.push(async () => await sender.stop());
     await sender.start();
+    const { keys } = this.#options;
     const intake = this.#intake();
-    intake.start();
     this.#closing.push(async () => await intake.stop());
+    await keys.start(intake);
+    this.#closing.push(async () => await keys.stop());
   }
 
   /** Stops taking work, ends what is at hand; the rest is in the store for the next start. */
@@ -176,7 +178,7 @@ export class MixNode {
   }
 
   #intake(): Intake {
-    const { primitives, store, log, ownController, endpoints, threads } = this.#options;
+    const { primitives, store, log, ownController, keys, threads } = this.#options;
     return new Intake({
       primitives,
       store,
@@ -184,7 +186,6 @@ export class MixNode {
       now: this.#now,
       counters: this.counters,
       client: ownController,
-      endpoints,
       threads,
       records: this.#records,
       sent: this.#sent,
@@ -195,6 +196,7 @@ export class MixNode {
       onKept: async (fragmentId) => await this.#gateway?.settle(fragmentId),
       addJobs: async (entries) => await this.#addJobs(entries),
       resume: async () => await this.#resume(),
+      onUnknown: () => keys.look(),
     });
   }
 
@@ -252,7 +254,6 @@ export class MixNode {
 
   #storageKey(owner: string): Uint8Array | null {
     if (owner === TICKS_OWNER || isOutbound(owner)) return this.#options.storageKey;
-    const endpoint = this.#options.endpoints.find(({ endpointId }) => endpointId === owner);
-    return endpoint?.storageKey ?? null;
+    return this.#options.keys.storageKey(owner);
   }
 }

@@ -2,6 +2,8 @@
  * The commit: one atomic write of a packet's replay tag and of what becomes of the packet. A packet that
  * is not committed has left no trace and may come again; one that is never has a second outcome.
  */
+import { setTimeout as pause } from 'node:timers/promises';
+
 import { guarded } from './clients.ts';
 import type { Store } from './embedded.ts';
 import { FRAGMENT_KEYS, FRAGMENT_VALUES, writeFragmentLua } from './fragment-store.ts';
@@ -23,6 +25,9 @@ const BUCKETS = 2 ** BUCKET_BITS;
 const TAGS_MAX_DEFAULT = 4_000_000;
 /** Written and fsynced together: 128 packets are 4 MB. */
 const GROUP_MAX = 128;
+/** Buckets removed in one command, and the pause before the next: 3 s for all, 1 ms of Redis at a time. */
+const DESTROYED_AT_ONCE = 256;
+const DESTROY_PAUSE_MS = 10;
 
 /** A packet to pass on: the one that came, without its outermost layer, or the answer to it. */
 export interface Onward {
@@ -84,10 +89,11 @@ const NONE = createScript('commit a tag', CHECK_TAG + WRITE_TAG);
 
 /** Replay tags and commits of all endpoints of a node. */
 export class Journal {
+  /** Packets that each endpoint can remember; then it drops new ones. */
+  readonly tagsMax: number;
   readonly #store: Store;
   readonly #records: Records;
   readonly #fragments: FragmentStore | null;
-  readonly #tagsMax: number;
   readonly #now: () => number;
   /** Tags whose commit failed with Redis away: it may have happened or not. */
   readonly #uncertain = new Set<string>();
@@ -105,7 +111,7 @@ export class Journal {
     this.#store = store;
     this.#records = options.records;
     this.#fragments = options.fragments ?? null;
-    this.#tagsMax = options.tagsMax ?? TAGS_MAX_DEFAULT;
+    this.tagsMax = options.tagsMax ?? TAGS_MAX_DEFAULT;
     this.#now = options.now ?? Date.now;
   }
 
@@ -155,15 +161,21 @@ export class Journal {
 
   /**
    * Removes an endpoint's tags and records, for good. Only after its mix key is destroyed: from then on
-   * nobody can tell a replay. Its storage key must go at the same time.
+   * nobody can tell a replay. Its storage key must go at the same time. In pieces, between which other
+   * commands have their turn; after a failure, or a kill, done again it does the rest.
    */
   async destroy(endpointId: string): Promise<void> {
     await this.#records.destroy(endpointId);
+    // The count goes last, so where there is none there are no tags.
+    if ((await this.count(endpointId)) === 0) return;
+    for (let from = 0; from < BUCKETS; from += DESTROYED_AT_ONCE) {
+      const buckets = Array.from({ length: DESTROYED_AT_ONCE }, (_, i) =>
+        this.#bucket(endpointId, from + i),
+      );
+      await guarded('destroy tags', async () => await this.#store.redis.unlink(...buckets));
+      await pause(DESTROY_PAUSE_MS);
+    }
     await guarded('destroy tags', async () => {
-      for (let from = 0; from < BUCKETS; from += 1_024) {
-        const buckets = Array.from({ length: 1_024 }, (_, i) => this.#bucket(endpointId, from + i));
-        await this.#store.redis.unlink(...buckets);
-      }
       await this.#store.redis.unlink(this.#count(endpointId));
     });
   }
@@ -175,7 +187,7 @@ export class Journal {
       script,
       call: {
         keys: [bucket, this.#count(endpointId), ...writes.flatMap(({ keys }) => keys)],
-        values: [rest, this.#tagsMax, ...writes.flatMap(({ values }) => values)],
+        values: [rest, this.tagsMax, ...writes.flatMap(({ values }) => values)],
       },
     };
   }

@@ -33,7 +33,7 @@ export function createSealing(primitives: Primitives, storageKey: Uint8Array): S
 /** Storage keys by endpoint: 32 bytes, or null where the endpoint's key has been destroyed. */
 export type StorageKeys = (endpointId: string) => Uint8Array | null;
 
-/** The sealing of each endpoint, made once. */
+/** The sealing of each endpoint, made once, and gone with its key. */
 export function createSealings(
   primitives: Primitives,
   storageKeys: StorageKeys,
@@ -41,10 +41,13 @@ export function createSealings(
   const known = new Map<string, Sealing>();
   return {
     of: (endpointId) => {
+      const key = storageKeys(endpointId);
+      if (key === null) {
+        known.delete(endpointId);
+        return null;
+      }
       const found = known.get(endpointId);
       if (found !== undefined) return found;
-      const key = storageKeys(endpointId);
-      if (key === null) return null;
       const sealing = createSealing(primitives, key);
       known.set(endpointId, sealing);
       return sealing;

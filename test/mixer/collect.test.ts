@@ -9,7 +9,7 @@ import { Acks } from '../../src/mixer/acks.ts';
 import { Collector, type CollectorOptions } from '../../src/mixer/collect.ts';
 import { Committer } from '../../src/mixer/commit.ts';
 import { Counters } from '../../src/mixer/counters.ts';
-import { ensureEndpoint } from '../../src/mixer/endpoint.ts';
+import type { OwnEndpoint } from '../../src/mixer/endpoint-files.ts';
 import { PeelPool } from '../../src/mixer/peel-pool.ts';
 import { Returns } from '../../src/mixer/returns.ts';
 import { geometryOf } from '../../src/mixnet/geometry.ts';
@@ -20,6 +20,7 @@ import { createSphinx, relayRouting } from '../../src/sphinx/index.ts';
 import { privateController, serial, sharedStore } from '../controller/private-controller.ts';
 import { madeDirectory, madeNode } from '../mixnet/made-directory.ts';
 import { temporaryDataDir, until } from '../redis/private-redis.ts';
+import { openKeys } from './own-keys.ts';
 
 const store = sharedStore(test);
 const params = { group: 'X25519', headerLen: 320, bodyLen: 2048 } as const;
@@ -31,15 +32,13 @@ async function createMix(t: ExecutionContext, over: Partial<CollectorOptions> = 
   const controller = await privateController(t, store());
   const identity = createIdentity(native);
   const client = controller.client(identity);
-  const endpoint = await ensureEndpoint({
+  const keys = await openKeys({
     client,
     identity,
-    primitives: native,
+    store: store(),
     dataDir: await temporaryDataDir(t),
-    peerName: 'mix',
-    group: 'X25519',
-    lifetimeMs: 3_600_000,
   });
+  const [endpoint] = keys.endpoints() as [OwnEndpoint];
   const sender = await controller.peer();
   controller.nodes.add(sender.identity.peerId);
   const records = new Records(store(), {
@@ -98,6 +97,7 @@ async function createMix(t: ExecutionContext, over: Partial<CollectorOptions> = 
     resume: async () => {
       for await (const { recordId } of records.pending(endpoint.endpointId)) jobs.push(recordId);
     },
+    onUnknown: () => undefined,
     ...over,
   };
   const { publicKey } = endpoint.mixKey;

@@ -5,11 +5,11 @@ import { native } from '../../src/crypto/native.ts';
 import { silentLog } from '../../src/log.ts';
 import { exitForDomain, openEndpoint, type Directory } from '../../src/mixnet/directory.ts';
 import { DirectoryStore } from '../../src/mixer/directory-store.ts';
-import { ensureEndpoint } from '../../src/mixer/endpoint.ts';
 import { Epochs, type EpochOptions } from '../../src/mixer/epoch.ts';
 import { MixnetStateFile } from '../../src/mixer/mixnet-state.ts';
 import { privateController, sharedStore } from '../controller/private-controller.ts';
 import { FIVE_NODES, foundWithAll, type TestParty } from '../wizard/parties.ts';
+import { openKeys } from './own-keys.ts';
 
 const redis = sharedStore(test);
 
@@ -21,15 +21,7 @@ async function startNode(
 ): Promise<{ epochs: Epochs; store: DirectoryStore; directory: Promise<Directory> }> {
   const { client, identity, dataDir } = party;
   const state = new MixnetStateFile(join(dataDir, 'mixnet.json'));
-  const endpoint = await ensureEndpoint({
-    client,
-    identity,
-    primitives: native,
-    dataDir,
-    peerName: 'node',
-    group: 'X25519',
-    lifetimeMs: 60 * 86_400_000,
-  });
+  const keys = await openKeys({ client, identity, store: redis(), dataDir });
   const store = new DirectoryStore({
     dataDir,
     mixnetId: state.read()?.mixnet_id as string,
@@ -49,7 +41,9 @@ async function startNode(
     position: () => ({
       controllerUrl: client.url,
       paused: false,
-      endpoints: [{ ...endpoint, publicKey: endpoint.mixKey.publicKey }],
+      endpoints: keys.endpoints().map((endpoint) => {
+        return { ...endpoint, publicKey: endpoint.mixKey.publicKey };
+      }),
     }),
     ...more,
   });

@@ -11,20 +11,25 @@ import { native } from '../../src/crypto/native.ts';
 import type { Log } from '../../src/log.ts';
 import type { ArrivedMail, DeliveryResult, MixedMail } from '../../src/mail/envelope.ts';
 import type { DirectorySource } from '../../src/mixer/directory-source.ts';
-import { ensureEndpoint, type OwnEndpoint } from '../../src/mixer/endpoint.ts';
+import type { OwnEndpoint } from '../../src/mixer/endpoint-files.ts';
+import type { Keys } from '../../src/mixer/keys.ts';
 import { MixNode, type MixNodeOptions } from '../../src/mixer/node.ts';
 import type { Directory, DirectoryNode } from '../../src/mixnet/directory.ts';
 import type { Store } from '../../src/redis/embedded.ts';
 import { privateController, type PrivateController } from '../controller/private-controller.ts';
 import { madeDirectory } from '../mixnet/made-directory.ts';
 import { temporaryDataDir, temporaryStore } from '../redis/private-redis.ts';
+import { openKeys } from './own-keys.ts';
 
 /** One node and all that is its own. */
 export interface SmallNode {
   readonly identity: Identity;
   readonly store: Store;
   readonly controller: PrivateController;
+  /** The one that is open at the start. */
   readonly endpoint: OwnEndpoint;
+  /** Its keys as its program holds them, anew at each start. */
+  readonly keys: () => Promise<Keys>;
   readonly entry: DirectoryNode;
   /** Mails that it has handed to its mail server. */
   readonly arrived: ArrivedMail[];
@@ -79,13 +84,13 @@ export async function smallMixnet(
     isExpired: false,
     restart: async (node) => {
       await node.mixer.stop();
-      node.mixer = createMixer(node, mixnet);
+      node.mixer = createMixer(node, mixnet, await node.keys());
       await node.mixer.start();
     },
     mail: mailBetween,
   };
   for (const node of nodes) {
-    node.mixer = createMixer(node, mixnet);
+    node.mixer = createMixer(node, mixnet, await node.keys());
     await node.mixer.start();
   }
   t.teardown(async () => await Promise.all(nodes.map(async ({ mixer }) => await mixer.stop())));
@@ -101,15 +106,9 @@ async function createNode(
   const dataDir = await temporaryDataDir(t);
   const store = await temporaryStore(t, { dataDir });
   const controller = await privateController(t, store);
-  const endpoint = await ensureEndpoint({
-    client: controller.client(identity),
-    identity,
-    primitives: native,
-    dataDir,
-    peerName: `node${number}`,
-    group: 'X25519',
-    lifetimeMs: 3_600_000,
-  });
+  const keys = async (): Promise<Keys> =>
+    await openKeys({ client: controller.client(identity), identity, store, dataDir });
+  const [endpoint] = (await keys()).endpoints() as [OwnEndpoint];
   const { publicKey } = endpoint.mixKey;
   const entry: DirectoryNode = {
     peerId: identity.peerId,
@@ -129,7 +128,7 @@ async function createNode(
       },
     ],
   };
-  const node = { identity, store, controller, endpoint, entry, arrived: [], said: [] };
+  const node = { identity, store, controller, endpoint, keys, entry, arrived: [], said: [] };
   return Object.assign(node, {
     answer: (mail: ArrivedMail) => ({
       accepted: mail.recipients.map(({ address }) => address),
@@ -139,7 +138,7 @@ async function createNode(
   });
 }
 
-function createMixer(node: SmallNode, mixnet: SmallMixnet): MixNode {
+function createMixer(node: SmallNode, mixnet: SmallMixnet, keys: Keys): MixNode {
   const { identity, store, controller, endpoint, entry } = node;
   const source: DirectorySource = {
     current: () =>
@@ -161,7 +160,7 @@ function createMixer(node: SmallNode, mixnet: SmallMixnet): MixNode {
     store,
     log: logTo(node.said),
     directory: source,
-    endpoints: [endpoint],
+    keys,
     storageKey: endpoint.storageKey,
     ownController: clientFor(controller.url),
     clientFor,

@@ -49,7 +49,7 @@ export class AllKeys {
     for (const { name, nodeDataDir } of mixnet.peers) {
       this.#names.set(readOrCreateIdentity(nodeDataDir, native).peerId, name);
       const folder = join(nodeDataDir, 'endpoints');
-      const [file = ''] = readdirSync(folder);
+      const file = readdirSync(folder).find((each) => each.endsWith('.secret.json')) ?? '';
       const keys = JSON.parse(readFileSync(join(folder, file), 'utf8')) as { mix_secret: string };
       this.#secrets.set(name, fromHex(keys.mix_secret) as Uint8Array);
     }

@@ -206,10 +206,9 @@ function latest(name: string, way: keyof Passed): readonly string[] {
 
 function storageKeys(name: string): { readonly node: Uint8Array; readonly endpoint: Uint8Array } {
   const { nodeDataDir } = peerOf(name);
-  const [file = ''] = readdirSync(join(nodeDataDir, 'endpoints'));
-  const endpoint = JSON.parse(readFileSync(join(nodeDataDir, 'endpoints', file), 'utf8')) as {
-    storage_key: string;
-  };
+  const folder = join(nodeDataDir, 'endpoints');
+  const file = readdirSync(folder).find((each) => each.endsWith('.secret.json')) ?? '';
+  const endpoint = JSON.parse(readFileSync(join(folder, file), 'utf8')) as { storage_key: string };
   return {
     node: fromHex(readFileSync(join(nodeDataDir, 'storage.key'), 'utf8').trim()) as Uint8Array,
     endpoint: fromHex(endpoint.storage_key) as Uint8Array,
