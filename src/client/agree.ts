@@ -24,6 +24,15 @@ const WORDS_MAX = 16;
 /** How long a composed text may be signed: long enough for an operator who sleeps over it. */
 const TEXT_LIFETIME_MS = 7 * 86_400_000;
 
+/** What a review says while the operator has not decided yet: neither signed nor refused. */
+export const UNDECIDED = Symbol('undecided');
+
+/**
+ * Marks of a word besides its data: with others of these it is another word, to be said again (rounds.ts, and
+ * the invitations of a founding).
+ */
+const MARKS = ['answers', 'keeps', 'proposes', 'without', 'invitations'] as const;
+
 /** Who takes part, and with what. */
 export interface Party {
   readonly client: ControllerClient;
@@ -53,7 +62,7 @@ export interface Agreement {
   /** The text that all `signers` shall sign; null while it is not yet, or never, one's turn. */
   compose(meeting: Meeting): (Draft & { readonly signers: readonly string[] }) | null;
   /** Null where a text that another composed may be signed, else the reason against it. */
-  review(statement: Statement, meeting: Meeting): string | null;
+  review(statement: Statement, meeting: Meeting): string | typeof UNDECIDED | null;
   /** The text already signed in this negotiation, from disk: no other is ever signed. */
   readonly signed: string | null;
   /** Must be on disk when it returns: called before a text is signed for good. */
@@ -62,6 +71,12 @@ export interface Agreement {
   progress?(meeting: Meeting): void | Promise<void>;
   /** What a refusal does: an operator's run stops, an unattended one waits for a better text. */
   readonly onRefusal: 'stop' | 'wait';
+  /** Whose composed texts are looked at; default everybody's. */
+  heeds?(signer: string, meeting: Meeting): boolean;
+  /** Told of each word that the controller has taken, with its contribution number. */
+  sent?(contribution: number, body: ContributionBody): void;
+  /** Ends the pause between two looks early, where somebody has decided meanwhile. */
+  awake?(): Promise<void>;
 }
 
 /** How a negotiation ended. */
@@ -89,7 +104,9 @@ export async function agree(party: Party, agreement: Agreement): Promise<Agreed>
         throw error;
       },
     );
-    if (!moved) await party.wait(party.pollMs);
+    if (moved) continue;
+    const pause = party.wait(party.pollMs);
+    await (agreement.awake ? Promise.race([pause, agreement.awake()]) : pause);
   }
 }
 
@@ -116,7 +133,7 @@ async function move(
   if (turn.signed !== null) {
     throwIfRefusedByOthers(party, agreement, meeting, turn.signed);
     if (own?.text === turn.signed) return false;
-    await party.client.contribute(agreement.negotiationId, turn.signed);
+    await contribute(party, agreement, turn.signed);
     return true;
   }
   const opening = agreement.opening(meeting);
@@ -145,7 +162,7 @@ async function signFor(
 ): Promise<boolean> {
   agreement.remember(text);
   turn.signed = text;
-  await party.client.contribute(agreement.negotiationId, text);
+  await contribute(party, agreement, text);
   return true;
 }
 
@@ -155,7 +172,7 @@ async function signFor(
  */
 function chooseText(party: Party, agreement: Agreement, meeting: Meeting): string | null {
   const backers = new Map<string, number>();
-  for (const said of offered(party, meeting)) {
+  for (const said of offered(party, agreement, meeting)) {
     if (!isTimely(party, said.body) || agreement.review(said, meeting) !== null) continue;
     backers.set(said.text, (backers.get(said.text) ?? 0) + 1);
   }
@@ -173,12 +190,16 @@ async function refuse(
   turn: Turn,
   opening: Draft,
 ): Promise<boolean> {
-  const said = offered(party, meeting).find((statement) => !turn.refused.has(statement.text));
+  const said = offered(party, agreement, meeting).find(
+    (one) =>
+      !turn.refused.has(one.text) &&
+      !(isTimely(party, one.body) && agreement.review(one, meeting) === UNDECIDED),
+  );
   if (!said) return false;
   const words = meeting.statements.filter(({ signer }) => signer === party.peerId).length;
   if (agreement.onRefusal === 'wait' && words >= WORDS_MAX) return false;
   const reason = isTimely(party, said.body)
-    ? (agreement.review(said, meeting) ?? 'unexpected')
+    ? String(agreement.review(said, meeting) ?? 'unexpected')
     : 'text-expired';
   turn.refused.add(said.text);
   const textHash = hashText(party.primitives, said.text);
@@ -223,9 +244,13 @@ function refusalOf(said: Statement): { reason?: unknown; text_hash?: unknown } |
   return typeof refused === 'object' && refused !== null ? refused : null;
 }
 
-function offered(party: Party, meeting: Meeting): Statement[] {
+function offered(party: Party, agreement: Agreement, meeting: Meeting): Statement[] {
   return meeting.statements.filter(
-    (said) => said.latest && said.accepts && said.signer !== party.peerId,
+    (said) =>
+      said.latest &&
+      said.accepts &&
+      said.signer !== party.peerId &&
+      (agreement.heeds?.(said.signer, meeting) ?? true),
   );
 }
 
@@ -241,15 +266,20 @@ async function say(
   draft: Draft,
   meta: { readonly accept: boolean } & Partial<ContributionMeta>,
 ): Promise<void> {
-  await party.client.contribute(
-    agreement.negotiationId,
-    contributionText(bodyOf(party, agreement, meeting, draft, meta)),
-  );
+  const body = bodyOf(party, agreement, meeting, draft, meta);
+  await contribute(party, agreement, contributionText(body));
 }
 
-function bodyOf(
+async function contribute(party: Party, agreement: Agreement, text: string): Promise<void> {
+  const { id } = await party.client.contribute(agreement.negotiationId, text);
+  const body = parseContributionText(text);
+  if (body) agreement.sent?.(id, body);
+}
+
+/** A text of ours in a negotiation: what is drafted, and what every text holds. */
+export function bodyOf(
   party: Party,
-  agreement: Agreement,
+  { negotiationId }: Pick<Agreement, 'negotiationId'>,
   meeting: Meeting,
   draft: Draft,
   meta: { readonly accept: boolean } & Partial<ContributionMeta>,
@@ -262,7 +292,7 @@ function bodyOf(
       signers: [],
       ...draft.meta,
       ...meta,
-      negotiation_id: agreement.negotiationId,
+      negotiation_id: negotiationId,
       round: 1 + meeting.statements.filter((said) => said.signer === party.peerId).length,
       time: new Date(nowMs).toISOString(),
       expires: new Date(nowMs + TEXT_LIFETIME_MS).toISOString(),
@@ -272,7 +302,10 @@ function bodyOf(
 
 /** Whether a statement already says what a draft would: then it is not said again after a restart. */
 function says(said: Statement, draft: Draft): boolean {
-  return canonicalText(said.body.data) === canonicalText(draft.data);
+  if (canonicalText(said.body.data) !== canonicalText(draft.data)) return false;
+  const same = (mark: string): boolean =>
+    canonicalText(said.body.meta[mark] ?? null) === canonicalText(draft.meta?.[mark] ?? null);
+  return MARKS.every(same);
 }
 
 /**

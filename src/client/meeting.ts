@@ -12,6 +12,8 @@ import type { ControllerClient } from './controller.ts';
 
 /** One signed text of one party. */
 export interface Statement {
+  /** Contribution number: the controller's word, which no check goes by but for the order. */
+  readonly id: number;
   readonly signer: string;
   readonly text: string;
   readonly body: ContributionBody;
@@ -55,11 +57,11 @@ export async function readMeeting(
   const statements = contributions
     .toSorted((left, right) => left.id - right.id)
     .flatMap((contribution): Statement[] => {
-      const { signer_key_id: signer, text, signature, latest } = contribution;
+      const { id, signer_key_id: signer, text, signature, latest } = contribution;
       if (!verifyText(primitives, signer, text, signature)) return [];
       const body = parseContributionText(text);
       if (body?.meta.negotiation_id !== negotiationId) return [];
-      return [{ signer, text, body, latest, accepts: body.meta.accept }];
+      return [{ id, signer, text, body, latest, accepts: body.meta.accept }];
     });
   if (negotiation.status === 'OPEN') return { negotiationId, consensus: null, statements };
   const verified = verifyConsensus(primitives, negotiation);

@@ -43,6 +43,8 @@ const state = z.strictObject({
   founding_negotiation_id: z.string(),
   /** The coordinator's: one token for each invitation. */
   tokens: z.array(z.string()).optional(),
+  /** Where the founding goes on without somebody who does not sign: opened, perhaps not yet told. */
+  moving_to: z.string().optional(),
   /** Those of them without whom the coordinator went on. */
   withdrawn: z.array(z.string()).optional(),
   /** The contributor's own invitation. */
@@ -64,7 +66,12 @@ const state = z.strictObject({
   batch: batchState.optional(),
   /** Where somebody stopped the wizards, this peer or another: nothing is signed here any more. */
   aborted: z
-    .strictObject({ negotiation_id: z.string(), by: z.string(), reason: z.string() })
+    .strictObject({
+      negotiation_id: z.string(),
+      by: z.string(),
+      reason: z.string(),
+      told_by: z.string().optional(),
+    })
     .optional(),
   /** Texts signed for good, by negotiation: in each, no other is ever signed. */
   signed: z.record(z.string(), z.string()),

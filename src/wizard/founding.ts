@@ -10,20 +10,31 @@ import type { Draft } from '../client/agree.ts';
 import { holdsInvitation, proveInvitation, type Invitation } from '../client/invitation.ts';
 import type { Meeting, Statement } from '../client/meeting.ts';
 import type { Primitives } from '../crypto/primitives.ts';
-import { moreThanHalf, parseMixnet, refuseTerms } from '../mixnet/directory-texts.ts';
+import type { Reading } from '../client/rounds.ts';
+import { moreThanHalf, parseMixnet, sphinxParamsOf } from '../mixnet/directory-texts.ts';
 import type { PacketParams } from '../mixnet/directory-texts.ts';
+import { refuseParams, refusePath } from '../sphinx/index.ts';
+import type { FoundingTermsText } from './decisions.ts';
 import type { ProposedTerms } from './options.ts';
 
 const CREATE = { resource: 'peer', operation: 'create' } as const;
 
-/** The coordinator's proposal, found and believed: it proves that its signer holds our token. */
+/** The coordinator's last proposal, found and believed: he has proved to us that he holds our token. */
 export interface Proposal {
   readonly statement: Statement;
   readonly terms: ProposedTerms;
   readonly invited: number;
+  /** Whether he still counts on our invitation. */
+  readonly isOurs: boolean;
   /** The negotiation about the nodes. */
   readonly nextNegotiationId: string;
 }
+
+/** How founding terms are read in words: a proposal proves to its invitees who made it. */
+export const FOUNDING_READING: Reading<FoundingTermsText> = {
+  proposal: ({ body }) => (Array.isArray(body.meta['invitations']) ? termsIn(body.data) : null),
+  answer: ({ body }) => termsIn(body.data),
+};
 
 /**
  * The first word: a combined peer of the coordinator alone. `meta.invitations` proves to each invitee
@@ -36,21 +47,42 @@ export function proposeFounding(
   invitations: readonly Invitation[],
   nextNegotiationId: string,
 ): Draft {
-  const terms: FoundingTerms = {
-    name: wish.mixnetName,
-    backend: 'SPHINXMIX',
-    params: wish.params,
-    owners: [peerId],
-    rule: wish.rule ?? moreThanHalf(invitations.length + 1),
-  };
+  const rule = wish.rule ?? moreThanHalf(invitations.length + 1);
   return {
-    data: combinedPeer(primitives, terms),
-    info: CREATE,
+    ...founded(primitives, peerId, { ...wish, backend: 'SPHINXMIX', rule }),
     meta: {
       next_negotiation_id: nextNegotiationId,
       invitations: invitations.map((one) => proveInvitation(primitives, one, peerId)),
     },
   };
+}
+
+/** Founding terms as a word has them: a combined peer of the coordinator alone. */
+export function founded(
+  primitives: Primitives,
+  coordinator: string,
+  { mixnetName, backend, params, rule }: FoundingTermsText,
+): Draft {
+  const terms = { name: mixnetName, backend, params, owners: [coordinator], rule };
+  return { data: combinedPeer(primitives, terms), info: CREATE };
+}
+
+/** The rule for fewer owners: the default again where it was the default, else as near as may be. */
+export function ruleFor(before: Rule, owners: number): Rule {
+  if (before === 'all' || before.n === owners) return before;
+  const isDefault = canonicalText(before) === canonicalText(moreThanHalf(before.n));
+  return isDefault ? moreThanHalf(owners) : { m: Math.min(before.m, owners), n: owners };
+}
+
+/** Why terms can found nothing with so many owners, as a sentence, or null. */
+export function refuseFounding(terms: FoundingTermsText, owners: number): string | null {
+  const { mixnetName: name, backend, params, rule } = terms;
+  if (rule !== 'all' && rule.n !== owners) return `the rule is of ${rule.n} owners, not ${owners}`;
+  if (!readTerms(canonicalText({ name, backend, params, rule, owners: [] }))) {
+    return 'name, parameters or rule are none';
+  }
+  const sphinx = sphinxParamsOf(params);
+  return refuseParams(sphinx) ?? refusePath(sphinx, 1, 'forward');
 }
 
 /** The keys that have joined, each by an invitation of its own; the first to prove a token has it. */
@@ -59,16 +91,36 @@ export function joinedPeers(
   meeting: Meeting,
   invitations: readonly Invitation[],
 ): string[] {
-  const joined = new Set<string>();
+  return [...guests(primitives, meeting, invitations).keys()];
+}
+
+/** Who has joined, with the invitation that he has used. */
+export function guests(
+  primitives: Primitives,
+  meeting: Meeting,
+  invitations: readonly Invitation[],
+): ReadonlyMap<string, Invitation> {
+  const joined = new Map<string, Invitation>();
   for (const invitation of invitations) {
     const holder = meeting.statements.find(
       ({ signer, body }) =>
         !joined.has(signer) &&
         holdsInvitation(primitives, invitation, signer, body.meta.invitation),
     );
-    if (holder) joined.add(holder.signer);
+    if (holder) joined.set(holder.signer, invitation);
   }
-  return [...joined];
+  return joined;
+}
+
+/** Another's key that has used our invitation before us; null where nobody has. */
+export function usedBy(
+  primitives: Primitives,
+  meeting: Meeting,
+  invitation: Invitation,
+  peerId: string,
+): string | null {
+  const [first] = guests(primitives, meeting, [invitation]).keys();
+  return first === undefined || first === peerId ? null : first;
 }
 
 /** The text that founds: the proposal, with all owners. */
@@ -88,34 +140,35 @@ export function composeFounding(
   };
 }
 
-/** The proposal of whoever holds our token; null while there is none. */
+/** The last proposal of whoever has proved that he holds our token; null while there is none. */
 export function findProposal(
   primitives: Primitives,
   meeting: Meeting,
   invitation: Invitation,
 ): Proposal | null {
-  for (const statement of meeting.statements) {
-    const { data, meta } = statement.body;
-    const proofs = meta['invitations'];
-    const proposed = readTerms((data as { key_data?: unknown } | null)?.key_data);
-    if (!Array.isArray(proofs) || !proposed || meta.next_negotiation_id === undefined) continue;
-    const isInviter = proofs.some((proof) =>
-      holdsInvitation(primitives, invitation, statement.signer, proof),
+  const isOurs = ({ signer, body }: Statement): boolean => {
+    const proofs = body.meta['invitations'];
+    return (
+      Array.isArray(proofs) &&
+      proofs.some((proof) => holdsInvitation(primitives, invitation, signer, proof))
     );
-    if (!isInviter) continue;
-    return {
-      statement,
-      terms: {
-        coordinator: statement.signer,
-        mixnetName: proposed.name,
-        params: proposed.params as PacketParams,
-        rule: proposed.rule,
-      },
-      invited: proofs.length,
-      nextNegotiationId: meta.next_negotiation_id,
-    };
-  }
-  return null;
+  };
+  const coordinator = meeting.statements.find(isOurs)?.signer;
+  const statement = meeting.statements.findLast(
+    (said) =>
+      said.signer === coordinator && !said.accepts && FOUNDING_READING.proposal(said) !== null,
+  );
+  const terms = statement && FOUNDING_READING.proposal(statement);
+  const nextNegotiationId = statement?.body.meta.next_negotiation_id;
+  if (!terms || nextNegotiationId === undefined) return null;
+  const { mixnetName, params, rule } = terms;
+  return {
+    statement,
+    terms: { coordinator: statement.signer, mixnetName, params, rule },
+    invited: (statement.body.meta['invitations'] as unknown[]).length,
+    isOurs: isOurs(statement),
+    nextNegotiationId,
+  };
 }
 
 /** Null where a founding text is the proposal with all who joined, us among them; else what is wrong. */
@@ -136,7 +189,10 @@ export function reviewFounding(
   if (canonicalText({ name: terms.name, params: terms.params, rule: terms.rule }) !== kept) {
     return 'terms-changed';
   }
-  if (refuseTerms(terms.params, 1) !== null) return 'params-unusable';
+  const { name, backend } = terms;
+  if (refuseFounding({ mixnetName: name, backend, params, rule }, terms.owners.length) !== null) {
+    return 'params-unusable';
+  }
   if (!terms.owners.includes(peerId) || !terms.owners.includes(coordinator)) return 'owner-missing';
   if (terms.owners.length !== proposal.invited + 1) return 'owners-miscounted';
   const spoke = new Set(meeting.statements.map((statement) => statement.signer));
@@ -144,6 +200,13 @@ export function reviewFounding(
   if (canonicalText(body.meta.signers) !== canonicalText(terms.owners)) return 'signers-differ';
   const next = hashText(primitives, proposal.nextNegotiationId);
   return body.meta.next_negotiation_hash === next ? null : 'next-negotiation-differs';
+}
+
+function termsIn(data: unknown): FoundingTermsText | null {
+  const terms = readTerms((data as { key_data?: unknown } | null)?.key_data);
+  if (!terms) return null;
+  const { name: mixnetName, rule, params } = terms;
+  return { mixnetName, backend: 'SPHINXMIX', params: params as PacketParams, rule };
 }
 
 /** A proposal's terms: its owners are not complete yet, so `parseMixnet` would refuse it. */

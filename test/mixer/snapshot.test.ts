@@ -56,7 +56,7 @@ function meetingOf(
       ...draft.meta,
     };
     const body = { data: draft.data, info: draft.info, meta };
-    return { signer: signerOf(entry), text: '', body, latest: true, accepts: false };
+    return { id: 1, signer: signerOf(entry), text: '', body, latest: true, accepts: false };
   });
   return { negotiationId: 'F'.repeat(43), consensus: null, statements };
 }

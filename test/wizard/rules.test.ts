@@ -59,7 +59,7 @@ function statement(signer: string, draft: Draft, meta: object = {}): Statement {
       ...meta,
     },
   };
-  return { signer, text: '', body, latest: true, accepts: body.meta.accept };
+  return { id: 1, signer, text: '', body, latest: true, accepts: body.meta.accept };
 }
 
 function meetingOf(...statements: Statement[]): Meeting {
