@@ -98,6 +98,7 @@ export class Keys {
   #collecting: Collecting | null = null;
   #running: Promise<void> = Promise.resolve();
   #wake: () => void = () => undefined;
+  #isCalled = false;
 
   constructor(options: KeysOptions) {
     this.#options = options;
@@ -141,12 +142,13 @@ export class Keys {
   /** Resolves when the turn at hand is done; collecting goes on. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    this.#wake();
+    this.look();
     await this.#running;
   }
 
   /** Takes a turn as soon as possible: the controller has said something unexpected about an endpoint. */
   look(): void {
+    this.#isCalled = true;
     this.#wake();
   }
 
@@ -360,11 +362,15 @@ export class Keys {
     });
   }
 
+  /** Not at all where somebody has called since the last one. */
   async #sleep(forMs: number): Promise<void> {
-    const woken = Promise.withResolvers<void>();
-    this.#wake = woken.resolve;
-    const timer = setTimeout(woken.resolve, forMs);
-    await woken.promise;
-    clearTimeout(timer);
+    if (!this.#isCalled) {
+      const woken = Promise.withResolvers<void>();
+      this.#wake = woken.resolve;
+      const timer = setTimeout(woken.resolve, forMs);
+      await woken.promise;
+      clearTimeout(timer);
+    }
+    this.#isCalled = false;
   }
 }
