@@ -2,12 +2,14 @@
  * The controller: the REST API of D4.2 §6 over Redis (design §7). It keeps boxes, negotiations and the
  * texts that peers have signed; it never sees a key, and nobody has to believe it.
  */
-import { createServer, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import { Router } from '@koa/router';
 import Koa from 'koa';
 import { catalogUrlOf } from '../src/api/signed.ts';
 import { PanoramixError } from '../src/errors.ts';
+import type { ServerTls } from '../src/tls-files.ts';
 import { contributionRoutes } from './contributions/routes.ts';
 import type { ControllerContext, ControllerOptions } from './context.ts';
 import { Documents } from './documents.ts';
@@ -37,6 +39,8 @@ export type { ControllerOptions, ControllerStore, KnownNodes } from './context.t
 /** A whole request must have arrived by then: a packet of 45 kB over 30 kbit/s takes 12 s. */
 const REQUEST_MS_MAX = 20_000;
 const HEADERS_MS_MAX = 10_000;
+/** A connection that has not said what it wants costs a place among `CONNECTIONS_MAX`. */
+const HANDSHAKE_MS_MAX = 10_000;
 /** Posters keep their connection between ticks; longer than what proxies in between keep. */
 const KEEP_ALIVE_MS = 75_000;
 /** A reader that takes nothing off its socket so long is gone; longer than the longest poll. */
@@ -51,12 +55,21 @@ const PIPELINED_MAX = 4;
 /** On closing: how long answers under way may take. */
 const CLOSE_MS_MAX = 2_000;
 
+const TIMES = {
+  requestTimeout: REQUEST_MS_MAX,
+  headersTimeout: HEADERS_MS_MAX,
+  keepAliveTimeout: KEEP_ALIVE_MS,
+  connectionsCheckingInterval: 2_000,
+} as const;
+
 /** A controller, not yet listening. */
 export interface Controller {
   /** For a server of one's own. */
   readonly callback: ReturnType<Koa['callback']>;
   /** Listens; port 0 takes a free one. Throws what the system says. */
   listen(port: number, host: string): Promise<Server>;
+  /** The same over TLS; a renewed certificate is given to the server by `setSecureContext`. */
+  listenTls(port: number, host: string, tls: ServerTls): Promise<TlsServer>;
   /** Takes no new connection, ends long polls, lets answers under way finish. The store stays open. */
   close(): Promise<void>;
 }
@@ -68,31 +81,34 @@ export function createController(options: ControllerOptions): Controller {
   const closing = new AbortController();
   const app = createApp(context, limits, closing.signal);
   const callback = withoutPipelining(app.callback());
-  const servers = new Set<Server>();
+  const servers = new Set<Server | TlsServer>();
+  const answer: RequestListener = (request, response) => void callback(request, response);
+  const start = async <Kind extends Server | TlsServer>(
+    server: Kind,
+    port: number,
+    host: string,
+  ): Promise<Kind> => {
+    server.maxConnections = CONNECTIONS_MAX;
+    server.setTimeout(IDLE_MS_MAX);
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(port, host, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+    servers.add(server);
+    return server;
+  };
   return {
     callback,
-    listen: async (port, host) => {
-      const server = createServer(
-        {
-          requestTimeout: REQUEST_MS_MAX,
-          headersTimeout: HEADERS_MS_MAX,
-          keepAliveTimeout: KEEP_ALIVE_MS,
-          connectionsCheckingInterval: 2_000,
-        },
-        (request, response) => void callback(request, response),
-      );
-      server.maxConnections = CONNECTIONS_MAX;
-      server.setTimeout(IDLE_MS_MAX);
-      await new Promise<void>((resolve, reject) => {
-        server.once('error', reject);
-        server.listen(port, host, () => {
-          server.off('error', reject);
-          resolve();
-        });
-      });
-      servers.add(server);
-      return server;
-    },
+    listen: (port, host) => start(createServer(TIMES, answer), port, host),
+    listenTls: (port, host, tls) =>
+      start(
+        createTlsServer({ ...TIMES, ...tls, handshakeTimeout: HANDSHAKE_MS_MAX }, answer),
+        port,
+        host,
+      ),
     close: async () => {
       closing.abort();
       await Promise.all([...servers].map(closeServer));
@@ -181,7 +197,7 @@ function withoutPipelining(callback: Controller['callback']): Controller['callba
   };
 }
 
-async function closeServer(server: Server): Promise<void> {
+async function closeServer(server: Server | TlsServer): Promise<void> {
   const closed = new Promise((resolve) => server.close(resolve));
   server.closeIdleConnections();
   const timer = setTimeout(() => server.closeAllConnections(), CLOSE_MS_MAX);

@@ -7,6 +7,7 @@ import { dirname, resolve } from 'node:path';
 import { isIP } from 'node:net';
 import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
+import { isInsecureUrl } from './api/controller-url.ts';
 import { PanoramixError } from './errors.ts';
 
 /** Where a server listens or a peer answers. */
@@ -25,7 +26,10 @@ const address = z.string().transform((text, context): Address => {
   return { host: match[1] ?? match[2] ?? '', port };
 });
 
-const httpUrl = z.url({ protocol: /^https?$/ });
+/** A controller's: https, or http to this host alone. */
+const httpUrl = z
+  .url({ protocol: /^https?$/ })
+  .refine((url) => !isInsecureUrl(url), 'url-insecure: plain HTTP to another host, take https');
 const domain = z
   .string()
   .toLowerCase()
@@ -77,6 +81,8 @@ const batchEndpoint = z.strictObject({
 const schema = z.strictObject({
   name: z.string().regex(/^[\w.-]{1,64}$/),
   data_dir: z.string().min(1),
+  /** PEM file of authorities that controllers' certificates may have, besides those that Node brings. */
+  tls_ca: z.string().min(1).optional(),
   log_level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
   redis: z
     .strictObject({
@@ -88,10 +94,16 @@ const schema = z.strictObject({
     .strictObject({
       listen: address.prefault('127.0.0.1:8000'),
       catalog_url: httpUrl.default('http://127.0.0.1:8000/'),
+      /** PEM files of its certificate, with the chain, and key; without them it speaks HTTP, on this host or to a proxy. */
+      tls: z.strictObject({ cert: z.string().min(1), key: z.string().min(1) }).optional(),
       /** The wizard's state file of the node that this controller serves; says who the nodes are. */
       mixnet_file: z.string().optional(),
       /** Addresses of the proxies in front, whose X-Forwarded-For is believed. */
       trusted_proxies: z.array(z.union([z.ipv4(), z.ipv6()])).default([]),
+    })
+    .refine(({ tls, catalog_url: url }) => tls === undefined || url.startsWith('https:'), {
+      path: ['catalog_url'],
+      message: 'with "tls:" it begins with https:',
     })
     .optional(),
   node: z
@@ -219,11 +231,18 @@ export function parseConfig(text: string, path: string): Config {
   return {
     ...config,
     data_dir: dataDir,
+    ...(config.tls_ca && { tls_ca: resolve(folder, config.tls_ca) }),
     ...(config.controller && {
       controller: {
         ...config.controller,
         ...(config.controller.mixnet_file && {
           mixnet_file: resolve(folder, config.controller.mixnet_file),
+        }),
+        ...(config.controller.tls && {
+          tls: {
+            cert: resolve(folder, config.controller.tls.cert),
+            key: resolve(folder, config.controller.tls.key),
+          },
         }),
       },
     }),

@@ -17,6 +17,15 @@ test('defaults stand where the file is silent, and paths count from the file', (
   t.is(config.node?.mixnet_file, '/etc/p/data/mixnet.json');
 });
 
+test('certificates and authorities count from the file, too', (t) => {
+  const config = parseConfig(
+    `${BASE}tls_ca: ca.pem\ncontroller: { catalog_url: "https://mix.example.org/", tls: { cert: tls/cert.pem, key: /k.pem } }\n`,
+    '/etc/p/a.yaml',
+  );
+  t.is(config.tls_ca, '/etc/p/ca.pem');
+  t.deepEqual(config.controller?.tls, { cert: '/etc/p/tls/cert.pem', key: '/k.pem' });
+});
+
 const REFUSED: readonly (readonly [string, string, RegExp])[] = [
   ['an unknown key', `${BASE}gatway: {}\n`, /Unrecognized key: "gatway"/],
   [
@@ -36,6 +45,27 @@ const REFUSED: readonly (readonly [string, string, RegExp])[] = [
     `${BASE}gateway: { exit: { domains: ["a b"] } }\n`,
     /gateway\.exit\.domains\.0/,
   ],
+  [
+    'plain HTTP to another host, for the own controller',
+    `${BASE}node: { controller_url: "http://192.0.2.1:8000/" }\n`,
+    /node\.controller_url: url-insecure/,
+  ],
+  [
+    'plain HTTP to another host, as what the controller is called',
+    `${BASE}controller: { catalog_url: "http://mix.example.org/" }\n`,
+    /controller\.catalog_url: url-insecure/,
+  ],
+  [
+    'plain HTTP to another host, for the meeting',
+    `${BASE}mixnet: { action: create, catalog_url: "http://mix.example.org/" }\n`,
+    /mixnet\.catalog_url: url-insecure/,
+  ],
+  [
+    'a certificate where the URL is not https',
+    `${BASE}controller:\n  catalog_url: http://127.0.0.1:8000/\n  tls: { cert: c.pem, key: k.pem }\n`,
+    /:4: controller\.catalog_url: with "tls:"/,
+  ],
+  ['a certificate without its key', `${BASE}controller: { tls: { cert: c.pem } }\n`, /tls\.key/],
   ['broken YAML', 'name: [a\n', /file\.yaml/],
   ['no file at all', '', /file\.yaml/],
 ];

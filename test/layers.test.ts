@@ -12,7 +12,14 @@ const LAYERS: readonly (readonly string[])[] = [
   ['src/sphinx'],
   ['src/mixnet', 'src/mail'],
   ['src/client', 'src/simulation'],
-  ['src/config.ts', 'src/log.ts', 'src/terminal.ts', 'src/durable-file.ts', 'src/key-files.ts'],
+  [
+    'src/config.ts',
+    'src/log.ts',
+    'src/terminal.ts',
+    'src/durable-file.ts',
+    'src/key-files.ts',
+    'src/tls-files.ts',
+  ],
   ['src/redis'],
   ['src/mixer', 'src/agent', 'src/wizard', 'filters', 'controller'],
   ['src/cli'],
@@ -44,7 +51,7 @@ test('folders of one row do not import each other, mixer apart, which wizard and
       rowOf(from) === rowOf(to) &&
       rowOf(from) > 0 &&
       partOf(from) !== partOf(to) &&
-      !/^src\/(config|log|terminal|durable-file|key-files)\.ts$/.test(to) &&
+      !/^src\/(config|log|terminal|durable-file|key-files|tls-files)\.ts$/.test(to) &&
       !(partOf(to) === 'src/mixer' && /^src\/(wizard|agent)$/.test(partOf(from))),
   );
   t.deepEqual(sideways, []);

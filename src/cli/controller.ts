@@ -4,14 +4,15 @@
  */
 import { statSync } from 'node:fs';
 import { Command } from 'commander';
-import { createController } from '../../controller/app.ts';
+import { type Controller, createController } from '../../controller/app.ts';
 import { LIMITS } from '../../controller/limits.ts';
-import { isLoopback, readConfig, section, type Config } from '../config.ts';
+import { type Address, isLoopback, readConfig, section, type Config } from '../config.ts';
 import { native } from '../crypto/native.ts';
 import { PanoramixError } from '../errors.ts';
 import { createLog, type Log } from '../log.ts';
 import { MixnetStateFile } from '../mixer/mixnet-state.ts';
 import { openStore } from '../redis/embedded.ts';
+import { readServerTls, type ServerTls, type TlsFiles, watchServerTls } from '../tls-files.ts';
 import { lockDataDir } from './only-one.ts';
 import { runProgram, type Running } from './program.ts';
 
@@ -36,12 +37,13 @@ async function startController(config: Config, log: Log): Promise<Running> {
     catalog_url: catalogUrl,
     mixnet_file: mixnetFile,
     trusted_proxies: trustedProxies,
+    tls,
   } = section(config, 'controller');
   lockDataDir(config.data_dir, 'controller');
-  if (!isLoopback(listen.host) && catalogUrl.startsWith('http:')) {
+  if (!isLoopback(listen.host) && tls === undefined) {
     log.warn(
       { host: listen.host },
-      'Listening beyond loopback: put a TLS proxy in front, and its URL in catalog_url',
+      'Listening beyond loopback in plain HTTP: give it a certificate (controller.tls), or let only a proxy that ends TLS reach it',
     );
   }
   const store = await openStore({
@@ -59,23 +61,42 @@ async function startController(config: Config, log: Log): Promise<Running> {
     limits: { ...LIMITS, trustedProxies },
     ...(mixnetFile && { nodes: new NodesOfStateFile(mixnetFile) }),
   });
+  let unwatch: () => void;
   try {
-    await controller.listen(listen.port, listen.host);
-  } catch (cause) {
+    unwatch = await startListening(controller, listen, tls, log);
+  } catch (error) {
     await store.close();
-    throw new PanoramixError(
-      'listen-failed',
-      `cannot listen on ${listen.host}:${listen.port}`,
-      cause,
-    );
+    throw error;
   }
-  log.info({ ...listen, catalogUrl }, 'Controller answers');
+  log.info({ ...listen, tls: tls !== undefined, catalogUrl }, 'Controller answers');
   return {
     stop: async () => {
+      unwatch();
       await controller.close();
       await store.close();
     },
   };
+}
+
+/** Gives what ends looking for a renewed certificate. */
+async function startListening(
+  controller: Controller,
+  { host, port }: Address,
+  files: TlsFiles | undefined,
+  log: Log,
+): Promise<() => void> {
+  const certificate = files && readServerTls(files);
+  try {
+    if (!files || !certificate) {
+      await controller.listen(port, host);
+      return () => undefined;
+    }
+    const server = await controller.listenTls(port, host, certificate.tls);
+    const renew = (renewed: ServerTls): void => server.setSecureContext(renewed);
+    return watchServerTls(files, certificate, renew, { log });
+  } catch (cause) {
+    throw new PanoramixError('listen-failed', `cannot listen on ${host}:${port}`, cause);
+  }
 }
 
 /** The nodes that the owners' log names, as the wizard noted them. */

@@ -3,7 +3,7 @@
  * servers, to the second, so that one that has expired is a real one.
  */
 import { execFile } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -57,8 +57,8 @@ export async function createAuthority(folder: string, name = 'Test CA'): Promise
   );
   const issue: Authority['issue'] = async (server, { hosts, fromMs, untilMs, files }) => {
     const now = Date.now();
-    const key = files?.key ?? join(folder, `${server}.key`);
-    const cert = files?.cert ?? join(folder, `${server}.pem`);
+    const key = join(folder, `${server}.key`);
+    const cert = join(folder, `${server}.pem`);
     const request = join(folder, `${server}.csr`);
     const extensions = join(folder, `${server}.ext`);
     const names = hosts.map((host) => (/^[\d.]+$/.test(host) ? `IP:${host}` : `DNS:${host}`));
@@ -69,7 +69,10 @@ export async function createAuthority(folder: string, name = 'Test CA'): Promise
     signing.push('-cert', caFile, '-keyfile', caKey, '-in', request, '-out', cert);
     const from = asn1Time(fromMs ?? now - DAY_MS / 24);
     await openssl(...signing, '-startdate', from, '-enddate', asn1Time(untilMs ?? now + DAY_MS));
-    return { cert, key };
+    if (files === undefined) return { cert, key };
+    copyFileSync(key, files.key);
+    copyFileSync(cert, files.cert);
+    return files;
   };
   // One after the other: openssl keeps what it has signed in a file that two at once would spoil.
   let last: Promise<unknown> = Promise.resolve();
