@@ -14,7 +14,7 @@ import type { Log } from '../log.ts';
 import type { DirectoryView } from '../mail/decide.ts';
 import { SendingLimiter, type SendingLimits } from '../mail/limits.ts';
 import type { ArrivedMail, DeliveryResult, MixedMail } from '../mail/envelope.ts';
-import type { DirectoryStore } from '../mixer/directory-store.ts';
+import type { TimelyDirectory } from '../mixer/clock-watch.ts';
 import { speaksFor } from '../mixnet/assemble.ts';
 import { exitForDomain, nodeByPeer } from '../mixnet/directory.ts';
 import type { Store } from '../redis/embedded.ts';
@@ -24,7 +24,7 @@ import { PassedStore } from '../redis/passed-store.ts';
 export interface FilterOptions {
   readonly config: Config;
   readonly settings: NonNullable<Config['gateway']>;
-  readonly directory: DirectoryStore;
+  readonly directory: TimelyDirectory;
   readonly store: Store;
   readonly primitives: Primitives;
   /** Of this gateway. */
@@ -105,14 +105,10 @@ function limitsOf({ sender, client }: FilterOptions['settings']['limits']): Send
 }
 
 /** What decisions go by; a domain that was ever served never falls back to the clear. */
-function directoryView(store: DirectoryStore, peerId: string): DirectoryView {
+function directoryView(store: TimelyDirectory, peerId: string): DirectoryView {
   const current = store.current();
   const held = current.ok ? current.directory : null;
-  const state = current.ok
-    ? 'valid'
-    : current.reason === 'directory-expired'
-      ? 'expired'
-      : 'missing';
+  const state = current.ok ? 'valid' : stateOf(current.reason);
   return {
     state,
     serves: (domain) =>
@@ -123,4 +119,11 @@ function directoryView(store: DirectoryStore, peerId: string): DirectoryView {
     },
     exitOf: (domain) => (held === null ? null : (exitForDomain(held, domain)?.peerId ?? null)),
   };
+}
+
+function stateOf(
+  reason: Extract<ReturnType<TimelyDirectory['current']>, { ok: false }>['reason'],
+): DirectoryView['state'] {
+  if (reason === 'clock-wrong') return reason;
+  return reason === 'directory-expired' ? 'expired' : 'missing';
 }

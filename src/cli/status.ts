@@ -6,6 +6,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
+import { differenceText, type ClockVerdict } from '../client/clocks.ts';
 import { readConfig, type Config } from '../config.ts';
 import { native } from '../crypto/native.ts';
 import { asPanoramixError } from '../errors.ts';
@@ -14,6 +15,7 @@ import { RETURNED_SHARE, type LoopCount } from '../mixnet/loops.ts';
 import { readNodes, timeReason } from '../mixnet/verify-nodes.ts';
 import { MixnetStateFile } from '../mixer/mixnet-state.ts';
 import { connectStore } from '../redis/embedded.ts';
+import { readClockReport } from '../redis/clock-report.ts';
 import { readLoopReport, type StoredLoops } from '../redis/loop-report.ts';
 import { allQueueStats, type QueueStats } from '../redis/queue-stats.ts';
 import { fullnessOf, pressureOf, readFullness, type Pressure } from '../redis/pressure.ts';
@@ -28,10 +30,24 @@ export interface Status {
     | { readonly state: 'down'; readonly reason: string };
   readonly queues: Readonly<Record<string, QueueStats>>;
   readonly directory: DirectoryStatus | null;
+  /** Whose clock is wrong; null where no node runs here, or it runs for less than 10 s. */
+  readonly clock: ClockStatus | null;
   /** Null where no node runs here, or it runs for less than 10 s. */
   readonly loops: LoopStatus | null;
   /** Whether nothing needs an operator. */
   readonly ok: boolean;
+}
+
+/** This machine's clock, by what controllers have said with their answers. */
+export interface ClockStatus {
+  /** False: most others differ from it by more than five minutes, and mail waits. */
+  readonly right: boolean;
+  /** Median of how far it is ahead of theirs; below 0 where it is behind. */
+  readonly ahead_ms: number;
+  /** Controllers that have answered. */
+  readonly controllers: number;
+  /** How far it is ahead of those that differ by more than five minutes, by their URL. */
+  readonly differing: Readonly<Record<string, number>>;
 }
 
 /** The directory that a node routes by. */
@@ -97,17 +113,23 @@ export async function readStatus(config: Config, nowMs = Date.now()): Promise<St
       const queues = Object.fromEntries(await allQueueStats(store, nowMs));
       const storage = { state: 'up', pressure, full: fullnessOf(fullness) } as const;
       const loops = loopStatus(await readLoopReport(store));
+      const clock = clockStatus(await readClockReport(store));
       const directoryOk = directory === null || directory.state === 'valid';
       const failed = Object.values(queues).some((queue) => queue.failed > 0);
-      const ok = pressure === 'open' && directoryOk && !failed && loops?.alarm !== true;
-      return { ...about, storage, queues, loops, ok };
+      const ok =
+        pressure === 'open' &&
+        directoryOk &&
+        !failed &&
+        loops?.alarm !== true &&
+        clock?.right !== false;
+      return { ...about, storage, queues, clock, loops, ok };
     } finally {
       await store.close();
     }
   } catch (thrown) {
     const { code } = asPanoramixError(thrown);
     const storage = { state: 'down', reason: code } as const;
-    return { ...about, storage, queues: {}, loops: null, ok: false };
+    return { ...about, storage, queues: {}, clock: null, loops: null, ok: false };
   }
 }
 
@@ -133,6 +155,17 @@ function directoryStatus(config: Config, nowMs: number): DirectoryStatus {
     number: directory.number,
     nodes: directory.nodes.length,
     valid_until: directory.validUntilMs,
+  };
+}
+
+function clockStatus(verdict: ClockVerdict | null): ClockStatus | null {
+  if (verdict === null || verdict.heard === 0) return null;
+  const { isOwnWrong, aheadMs, heard, differing } = verdict;
+  return {
+    right: !isOwnWrong,
+    ahead_ms: Math.round(aheadMs),
+    controllers: heard,
+    differing: Object.fromEntries(differing.map((one) => [one.url, Math.round(one.aheadMs)])),
   };
 }
 
@@ -166,6 +199,7 @@ function print(status: Status, terminal: Terminal): void {
       `directory  ${directory.state}${until ? `, number ${directory.number}, ${directory.nodes} nodes, until ${until}` : ''}`,
     );
   }
+  if (status.clock) printClock(status.clock, terminal);
   if (status.loops) printLoops(status.loops, terminal);
   const rows = Object.entries(status.queues);
   if (rows.length === 0) return;
@@ -177,6 +211,23 @@ function print(status: Status, terminal: Terminal): void {
     const cells = counts.map((count, i) => String(count).padStart(widths[i] as number));
     const oldest = queue.oldestAgeMs === null ? '-' : formatDuration(queue.oldestAgeMs);
     terminal.line(`${name.padEnd(width)}  ${cells.join('  ')}  ${oldest}`);
+  }
+}
+
+function printClock(clock: ClockStatus, terminal: Terminal): void {
+  const { right, ahead_ms: aheadMs, controllers, differing } = clock;
+  const others = Object.entries(differing);
+  if (!right) {
+    const whom = `those of ${others.length} of ${controllers} controllers`;
+    const text = `clock      clock-wrong: ${differenceText(aheadMs)} ${whom}; mail waits until it is put right`;
+    terminal.line(terminal.paint('red', text));
+    return;
+  }
+  terminal.line(
+    `clock      right, by ${controllers - others.length} of ${controllers} controllers`,
+  );
+  for (const [url, ms] of others) {
+    terminal.line(terminal.paint('yellow', `  ${differenceText(ms)} that of ${url}`));
   }
 }
 

@@ -5,6 +5,7 @@ import test, { type ExecutionContext } from 'ava';
 import { stringify } from 'yaml';
 import { readStatus, type Status } from '../../src/cli/status.ts';
 import { readConfig } from '../../src/config.ts';
+import { writeClockReport } from '../../src/redis/clock-report.ts';
 import { writeLoopReport, type StoredLoops } from '../../src/redis/loop-report.ts';
 import { temporaryDataDir, temporaryStore } from '../redis/private-redis.ts';
 
@@ -75,4 +76,37 @@ test('an alarm is not well, and status says what follows from it', async (t) => 
   t.is(code, 1);
   t.regex(text, /not well/);
   t.regex(text, /0 of 4 came back: others are held longer/);
+});
+
+test('status says whose clock is wrong, how far, and that mail waits where it is the own one', async (t) => {
+  const { store, file } = await create(t);
+  t.is((await readStatus(readConfig(file))).clock, null);
+  const other = { url: 'http://127.0.0.1:1/', aheadMs: -7_200_400, ageMs: 0 };
+  await writeClockReport(store, {
+    isOwnWrong: false,
+    aheadMs: 812,
+    heard: 4,
+    differing: [other],
+  });
+  const right = await show(file);
+  t.is(right.code, 0, right.text);
+  t.regex(right.text, /clock {6}right, by 3 of 4 controllers\n {2}2 h 0 min behind that of http:/);
+
+  await writeClockReport(store, {
+    isOwnWrong: true,
+    aheadMs: 7_200_400,
+    heard: 4,
+    differing: [{ ...other, aheadMs: 7_200_400 }],
+  });
+  const wrong = await show(file);
+  t.is(wrong.code, 1);
+  t.regex(wrong.text, /clock-wrong: 2 h 0 min ahead of those of 1 of 4 controllers; mail waits/);
+  const { clock, ok } = JSON.parse((await show(file, '--json')).text) as Status;
+  t.deepEqual(clock, {
+    right: false,
+    ahead_ms: 7_200_400,
+    controllers: 4,
+    differing: { 'http://127.0.0.1:1/': 7_200_400 },
+  });
+  t.false(ok);
 });

@@ -95,6 +95,11 @@ const CASES: readonly [change: Partial<DecideInput>, verdicts: readonly Verdict[
       'required waits too, and is not refused',
     ],
     [
+      { optIn: 'required', directory: view('clock-wrong') },
+      all({ action: 'defer', reason: 'clock-wrong' }),
+      'while our clock is wrong every opted-in mail waits',
+    ],
+    [
       { headerTruncated: true },
       all({ action: 'refuse', reason: 'header-too-long' }),
       'an opted-in mail whose header is too long to be cleaned is refused by size',
