@@ -28,10 +28,17 @@ const TEXT_LIFETIME_MS = 7 * 86_400_000;
 export const UNDECIDED = Symbol('undecided');
 
 /**
- * Marks of a word besides its data: with others of these it is another word, to be said again (rounds.ts, and
- * the invitations of a founding).
+ * Marks of a word besides its data: with others of these it is another word, to be said again (rounds.ts, the
+ * invitations of a founding, and a change that a node tells of).
  */
-const MARKS = ['answers', 'keeps', 'proposes', 'without', 'invitations'] as const;
+const MARKS = [
+  'answers',
+  'keeps',
+  'proposes',
+  'without',
+  'invitations',
+  'change_negotiation_id',
+] as const;
 
 /** Who takes part, and with what. */
 export interface Party {
@@ -67,7 +74,12 @@ export interface Agreement {
   readonly signed: string | null;
   /** Must be on disk when it returns: called before a text is signed for good. */
   remember(text: string): void;
-  /** Called after each look, before anything is said: may read what `opening` and `review` go by. */
+  /** How long a text of ours may be signed; default: as long as operators may need. */
+  readonly textLifetimeMs?: number;
+  /**
+   * Called after each look, before anything is said: may read what `opening` and `review` go by. What it throws
+   * ends our part.
+   */
   progress?(meeting: Meeting): void | Promise<void>;
   /** What a refusal does: an operator's run stops, an unattended one waits for a better text. */
   readonly onRefusal: 'stop' | 'wait';
@@ -279,7 +291,7 @@ async function contribute(party: Party, agreement: Agreement, text: string): Pro
 /** A text of ours in a negotiation: what is drafted, and what every text holds. */
 export function bodyOf(
   party: Party,
-  { negotiationId }: Pick<Agreement, 'negotiationId'>,
+  { negotiationId, textLifetimeMs }: Pick<Agreement, 'negotiationId' | 'textLifetimeMs'>,
   meeting: Meeting,
   draft: Draft,
   meta: { readonly accept: boolean } & Partial<ContributionMeta>,
@@ -295,7 +307,7 @@ export function bodyOf(
       negotiation_id: negotiationId,
       round: 1 + meeting.statements.filter((said) => said.signer === party.peerId).length,
       time: new Date(nowMs).toISOString(),
-      expires: new Date(nowMs + TEXT_LIFETIME_MS).toISOString(),
+      expires: new Date(nowMs + (textLifetimeMs ?? TEXT_LIFETIME_MS)).toISOString(),
     },
   };
 }

@@ -24,6 +24,7 @@ import {
   POST_LIST_BYTES_MAX,
   POST_LIST_MAX,
 } from '../api/message.ts';
+import { meetingPlace, type MeetingPlace } from '../api/meeting-place.ts';
 import { negotiationData, type NegotiationData } from '../api/negotiation.ts';
 import { peerData, singlePeer, type PeerCreate, type PeerData } from '../api/peer.ts';
 import { reasonOf } from '../api/problem.ts';
@@ -310,14 +311,36 @@ export class ControllerClient {
     await this.#requests.signed('DELETE', 'messages', parameters);
   }
 
-  /** A mixnet's nodes.json as parsed JSON, unverified. */
   /** Asks for nothing but the time: its clock is noted (`clocks`), whatever it answers. */
   async askTime(): Promise<void> {
     await this.#requests.get('health');
   }
 
+  /** A mixnet's nodes.json as parsed JSON, unverified. */
   async getNodes(mixnetId: string): Promise<unknown> {
     return await this.#requests.get(`peers/${encodeURIComponent(mixnetId)}/nodes.json`);
+  }
+
+  /** Leaves a nodes.json with the controller of one of its nodes, which serves it from then on. */
+  async postNodes(mixnetId: string, json: unknown): Promise<void> {
+    const path = `peers/${encodeURIComponent(mixnetId)}/nodes.json`;
+    await this.#requests.signed('POST', path, {}, { waitMs: 0 }, JSON.stringify(json));
+  }
+
+  /** Says, as an owner of a combined peer, in which negotiation one waits for the others. */
+  async sayMeeting(
+    mixnetId: string,
+    place: { readonly negotiation_id: string; readonly number: number },
+  ): Promise<void> {
+    const data = { peer_id: mixnetId, ...place };
+    const info = { resource: 'meeting', operation: 'create' };
+    await this.#requests.send('POST', `peers/${mixnetId}/meeting`, { data, info });
+  }
+
+  /** Where the owners wait for each other, as each has said last; empty where nobody has. */
+  async listMeetings(mixnetId: string): Promise<MeetingPlace[]> {
+    const answer = await this.#requests.signed('GET', `peers/${mixnetId}/meeting`);
+    return shapeOf(listOf(meetingPlace), answer).map((item) => item.data);
   }
 }
 

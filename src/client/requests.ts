@@ -78,12 +78,13 @@ export class Requests {
     return await this.#exchange({ url, method: 'GET', timeoutMs: this.#timeoutMs });
   }
 
-  /** Without a body, signed: what owners read and release. */
+  /** What owners read and release, signed outside of a body; one may come along that proves itself. */
   async signed(
-    method: 'GET' | 'DELETE',
+    method: 'GET' | 'DELETE' | 'POST',
     path: string,
     query: Query = {},
     waiting: { readonly waitMs: number; readonly signal?: AbortSignal | undefined } = { waitMs: 0 },
+    body?: string,
   ): Promise<unknown> {
     const named = urlOf(this.url, path, query);
     const target = { method, path: named.pathname, query: named.search || '?' };
@@ -92,13 +93,12 @@ export class Requests {
       url: urlOf(this.#address, path, query),
       method,
       headers: { 'signature-input': fields.signatureInput, signature: fields.signature },
+      ...(body !== undefined && { body }),
       timeoutMs: this.#timeoutMs + waiting.waitMs,
       signal: waiting.signal,
     });
   }
 
-  #context(): { readonly nowMs: number; readonly catalogUrl: string } {
-    return { nowMs: this.#now(), catalogUrl: this.url };
   /**
    * As `exchange`, but a request that the controller finds stale, though it is not, is `clock-wrong`: by how
    * much its clock and ours differ stands in the error.
@@ -116,6 +116,8 @@ export class Requests {
     }
   }
 
+  #context(): { readonly nowMs: number; readonly catalogUrl: string } {
+    return { nowMs: this.#now(), catalogUrl: this.url };
   }
 }
 
