@@ -19,7 +19,6 @@ import { Epochs } from '../mixer/epoch.ts';
 import { createKeys } from '../mixer/keys.ts';
 import { MixnetStateFile } from '../mixer/mixnet-state.ts';
 import { MixNode, type MixNodeOptions } from '../mixer/node.ts';
-import type { Directory } from '../mixnet/directory.ts';
 import type { LogEntry } from '../mixnet/directory-texts.ts';
 import type { KeyTerms } from '../mixnet/key-epochs.ts';
 import { readFoundation } from '../mixnet/verify-log.ts';
@@ -103,13 +102,13 @@ async function bringUp(
   const clocks = new Clocks();
   const clientFor = clients(identity, clocks);
   const meeting = clientFor(catalogUrl);
-  let last: () => Directory | null = () => null;
+  const held: { directory: DirectoryStore | null } = { directory: null };
   const watch = startClockWatch({
     clocks,
     clientFor,
     ownUrl: settings.controller_url,
     catalogUrl,
-    last: () => last(),
+    last: () => held.directory?.last() ?? null,
     store,
     log,
   });
@@ -135,7 +134,7 @@ async function bringUp(
   });
   directory.start(REFRESH_MS);
   undo.push(() => directory.stop());
-  last = () => directory.last();
+  held.directory = directory;
   const timely = whileClockIsRight(directory, watch);
   const keys = createKeys({
     client: own,
