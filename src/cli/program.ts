@@ -10,6 +10,9 @@ const STOP_MS_MAX = 20_000;
 /** Exit codes of all verbs; a configuration error is not worth a restart. */
 export const EXIT = { done: 0, failed: 1, misconfigured: 2 } as const;
 
+/** Exit code of a dialogue that somebody left: what a shell gives a program that Ctrl-C ended. */
+export const LEFT = 130;
+
 /** What a role gives back once it runs. */
 export interface Running {
   /** Finishes what is under way and releases everything. */

@@ -1,183 +1,174 @@
 /**
- * `panoramix wizard --yes`: creates or joins a mixnet as the configuration file says, without questions.
- * Killed at any step and started again it goes on where it was.
+ * `panoramix wizard`: creates or joins a mixnet, in a dialogue (D4.2 §5) or, with --yes, by the configuration
+ * alone; then it runs the node. Killed at any step and started again it goes on where it was.
  */
 import { Command } from 'commander';
 import { ControllerClient } from '../client/controller.ts';
 import { readConfig, section, type Config } from '../config.ts';
 import { native } from '../crypto/native.ts';
-import { PanoramixError } from '../errors.ts';
+import { asPanoramixError } from '../errors.ts';
 import { readOrCreateIdentity } from '../key-files.ts';
-import { silentLog } from '../log.ts';
-import { gatewayIdOf } from '../mixer/batch/creation.ts';
+import { MixnetStateFile } from '../mixer/mixnet-state.ts';
 import { Terminal } from '../terminal.ts';
-import { foundMixnet } from '../wizard/found.ts';
-import { foundBatch, joinAny, type BatchMixnetFound } from '../wizard/batch.ts';
+import { batchOf, type BatchMixnetFound } from '../wizard/batch.ts';
+import type { Answers } from '../wizard/dialogue/answers.ts';
+import { DialogueDecisions } from '../wizard/dialogue/dialogue-decisions.ts';
+import {
+  addFlags,
+  openAnswers,
+  saidByFlags,
+  type DialogueFlags,
+} from '../wizard/dialogue/flags.ts';
+import { askEndpoint, interview } from '../wizard/dialogue/interview.ts';
+import { Narrator } from '../wizard/dialogue/narrator.ts';
+import type { Question } from '../wizard/dialogue/question.ts';
+import { QUESTIONS } from '../wizard/dialogue/questions.ts';
+import { describe } from '../wizard/dialogue/sayings.ts';
+import { TerminalTalk } from '../wizard/dialogue/ask-terminal.ts';
+import { nobody, type Talk } from '../wizard/dialogue/talk.ts';
 import type { Mixnet, WizardEvent } from '../wizard/options.ts';
-import { EXIT, runVerb } from './program.ts';
+import { mixnetOf } from '../wizard/settle.ts';
+import { takePart } from '../wizard/take-part.ts';
+import { offerToRun, type Operated } from './operate.ts';
+import { EXIT, LEFT, runVerb } from './program.ts';
 
-const POLL_MS = 500;
-const MAIL_PARAMS = { HEADER_LEN: 320, BODY_LEN: 32_768 } as const;
-/** D4.2 §5.1. */
-const BATCH_PARAMS = { HEADER_LEN: 192, BODY_LEN: 1024 } as const;
+const ALL: readonly Question[] = Object.values(QUESTIONS);
 
-interface WizardFlags {
-  readonly config?: string;
-  readonly yes?: true;
+interface WizardFlags extends DialogueFlags {
   readonly json?: true;
-  readonly invitation?: string;
+  readonly showSecret?: true;
 }
 
 /** The verb, for main.ts. */
 export function wizardCommand(): Command {
-  return new Command('wizard')
-    .description('creates or joins a mixnet, as the section "mixnet:" of the configuration says')
-    .option('--config <file>', 'configuration file (else PANORAMIX_CONFIG)')
-    .option('--yes', 'accept what the others propose, within what the configuration says')
-    .option(
-      '--invitation <text>',
-      'NEGOTIATION|TOKEN, to join; others on this host may see it: better PANORAMIX_INVITATION',
-    )
-    .option('--json', 'one JSON object for each step')
-    .action((flags: WizardFlags) => runVerb(() => runWizard(flags)));
+  const command = new Command('wizard')
+    .description('creates or joins a mixnet, and runs the node; asks what nobody has told it')
+    .option('--config <file>', 'configuration file (else PANORAMIX_CONFIG, else it asks)')
+    .option('--answers <file>', 'YAML file of answers, by the names of the questions')
+    .option('--yes', 'ask nothing: accept what is proposed, within what the configuration says')
+    .option('--show-secret', 'show the secret of a key that is created')
+    .option('--json', 'with --yes: one JSON object for each step');
+  return addFlags(command, ALL).action((flags: WizardFlags) => runVerb(() => runWizard(flags)));
 }
 
 async function runWizard(flags: WizardFlags): Promise<number> {
-  if (!flags.yes) {
-    throw new PanoramixError(
-      'config-invalid',
-      'there is no dialogue yet: look at the configuration file, then call it with --yes',
-    );
-  }
-  const config = readConfig(flags.config);
+  return flags.yes ? await runUnasked(flags) : await runDialogue(flags);
+}
+
+/** For machines. What flags and answers say goes into the configuration first. */
+async function runUnasked(flags: WizardFlags): Promise<number> {
   const terminal = new Terminal();
   const say = (event: object, text: string): void => {
     if (flags.json) process.stdout.write(`${JSON.stringify(event)}\n`);
     else terminal.line(text);
   };
-  const mixnet = await takePart(config, flags.invitation, (event) => say(event, describe(event)));
+  const environment = { JOIN_INVITATION: process.env['PANORAMIX_INVITATION'] };
+  const said = saidByFlags(ALL, flags, {});
+  let invitation = said.get('JOIN_INVITATION') ?? environment.JOIN_INVITATION ?? null;
+  said.delete('JOIN_INVITATION');
+  if (flags.answers !== undefined || said.size > 0) {
+    const talk = nobody((text) => say({ event: 'said', text }, text));
+    const answers = await openAnswers(talk, ALL, flags, '', environment);
+    ({ invitation } = await interview(answers, native, { isShown: flags.showSecret === true }));
+    if (
+      answers.given(QUESTIONS.role) === 'create' &&
+      answers.given(QUESTIONS.purpose) === 'batch'
+    ) {
+      await askEndpoint(answers);
+    }
+  }
+  const mixnet = await takePart(readConfig(flags.config), {
+    primitives: native,
+    invitation,
+    progress: (event: WizardEvent) => say(event, describe(event)),
+  });
   say({ event: 'done', ...mixnet }, `The mix-net URL for users: ${mixnet.mixnetUrl}`);
   return EXIT.done;
 }
 
-async function takePart(
-  config: Config,
-  given: string | undefined,
-  progress: (event: WizardEvent) => void,
-): Promise<Mixnet | BatchMixnetFound> {
-  const wish = section(config, 'mixnet');
-  const identity = readOrCreateIdentity(config.data_dir, native);
-  const node = wish.roles && { roles: wish.roles, domains: wish.domains };
-  const options = {
-    client: new ControllerClient({ url: wish.catalog_url, identity, primitives: native }),
-    identity,
-    primitives: native,
-    statePath: section(config, 'node').mixnet_file,
-    peerName: config.name,
-    progress,
-    pollMs: POLL_MS,
-    dataDir: config.data_dir,
-    // What a party refuses is thrown, and said by the terminal.
-    log: silentLog,
-  };
-  const { endpoint } = wish;
-  const defaults = endpoint ? BATCH_PARAMS : MAIL_PARAMS;
-  const proposal = {
-    ...options,
-    mixnetName: wish.name,
-    params: {
-      GROUP: wish.group,
-      HEADER_LEN: wish.header_len ?? defaults.HEADER_LEN,
-      BODY_LEN: wish.body_len ?? defaults.BODY_LEN,
-    },
-    invitations: wish.invitations,
-  };
-  if (wish.action === 'create' && endpoint) {
-    const { name, size_min: sizeMin, size_max: sizeMax, public: isPublic } = endpoint;
-    if (endpoint.type === 'SPHINXMIX') {
-      if (endpoint.wait_ms !== undefined) {
-        throw new PanoramixError('config-invalid', 'endpoint.wait_ms: SPHINXMIX has no dummies');
-      }
-      return await foundBatch({ ...proposal, stops: { name, sizeMin, sizeMax, public: isPublic } });
-    }
-    const gateway = {
-      endpointId: gatewayIdOf(name, 1),
-      description: endpoint.description,
-      sizeMin,
-      sizeMax,
-      waitMs: endpoint.wait_ms ?? null,
-      public: isPublic,
-    };
-    return await foundBatch({ ...proposal, gateway });
+/** For people. */
+async function runDialogue(flags: WizardFlags): Promise<number> {
+  const isTerminal = process.stdin.isTTY && process.stdout.isTTY;
+  const talk: Talk = isTerminal
+    ? new TerminalTalk()
+    : nobody((line) => process.stdout.write(`${line}\n`));
+  const stopping = new AbortController();
+  const leave = (): void => stopping.abort();
+  process.once('SIGINT', leave);
+  let path = '';
+  try {
+    talk.intro('Welcome to PANORAMIX wizard!');
+    const environment = { JOIN_INVITATION: process.env['PANORAMIX_INVITATION'] };
+    const answers = await openAnswers(talk, ALL, flags, './panoramix.yaml', environment);
+    path = answers.config.path;
+    const mixnet = finishedIn(answers) ?? (await meet(answers, flags, stopping.signal));
+    talk.end();
+    talk.done('The mix-net URL for users:');
+    talk.lines([`  ${mixnet.mixnetUrl}`]);
+    process.off('SIGINT', leave);
+    return await offerToRun(talk, operatedBy(readConfig(path), path));
+  } catch (thrown) {
+    talk.end();
+    if (!stopping.signal.aborted && asPanoramixError(thrown).code !== 'wizard-left') throw thrown;
+    talk.lines(['', `Left. To go on from here: PANORAMIX_CONFIG=${path} panoramix wizard`]);
+    return LEFT;
+  } finally {
+    process.off('SIGINT', leave);
   }
-  if (wish.action === 'create') {
-    if (!node)
-      throw new PanoramixError('config-invalid', 'mixnet.roles or mixnet.endpoint is missing');
-    // Mail needs X25519: its links would be ten times slower in P-224.
-    if (wish.group !== 'X25519') {
-      throw new PanoramixError('config-invalid', 'mixnet.group: mail needs X25519');
-    }
-    return await foundMixnet({
-      ...proposal,
-      node,
-      traffic: wish.traffic,
-      snapshotLifetimeMs: wish.snapshot_lifetime_ms,
-      keyLifetimeMs: wish.key_lifetime_ms,
-    });
-  }
-  const invitation = given ?? process.env['PANORAMIX_INVITATION'] ?? wish.invitation;
-  if (!invitation) {
-    throw new PanoramixError(
-      'config-invalid',
-      'to join, give PANORAMIX_INVITATION, mixnet.invitation or --invitation',
-    );
-  }
-  return await joinAny({ ...options, invitation, ...(node && { node }) });
 }
 
-function describe(event: WizardEvent): string {
-  switch (event.event) {
-    case 'registered':
-      return `Registered peer with PEER_ID: ${event.peerId}`;
-    case 'invitations':
-      return `Send invitations to peers, one to each, over a channel that nobody reads:\n${event.invitations.join('\n')}`;
-    case 'proposed':
-      return `${event.terms.coordinator} proposes "${event.terms.mixnetName}": ${JSON.stringify(event.terms.params)}, rule ${JSON.stringify(event.terms.rule)}`;
-    case 'joined':
-      return `${event.joined} of ${event.invited} invited peers have joined`;
-    case 'founded':
-      return `Consensus reached. Created combined peer ${event.mixnetId}`;
-    case 'nodes-named':
-      return `${event.named} of ${event.owners} owners have named their nodes`;
-    case 'few-mixes':
-      return `Attention: some routes find ${event.available} mixes of other owners instead of ${event.needed}`;
-    case 'gateway-opened':
-      return `Consensus reached. Created endpoint ${event.terms.endpointId}: ${event.terms.sizeMin} to ${event.terms.sizeMax} messages a cycle`;
-    case 'stop-opened':
-      return `Consensus reached. Created our endpoint: ${event.terms.sizeMin} to ${event.terms.sizeMax} messages a cycle`;
-    case 'nodes-agreed':
-      return `All owners signed the list of ${event.nodes.length} nodes`;
-    case 'sent':
-      return event.what === 'proposal'
-        ? `Your proposal is contribution: ${event.contribution}`
-        : `Sent contribution ${event.contribution}`;
-    case 'invitations-pending':
-      return `${event.invitations.length} invitations pending`;
-    case 'contribution-pending':
-      return `Contribution pending from: ${event.from.join(', ')}`;
-    case 'all-agreed':
-      return 'All have agreed. Sending accept contribution.';
-    case 'no-consensus-yet':
-      return 'No consensus yet.';
-    case 'consensus':
-      return `Consensus reached: ${event.consensusId}`;
-    case 'counter':
-      return `${event.from} proposes ${JSON.stringify(event.differences)}: ${event.outcome}`;
-    case 'without':
-      return `Going on without ${event.peers.join(', ')}`;
-    case 'own-domains':
-      return `Attention: DNS does not show as ours: ${event.domains.map((one) => `${one.domain} (${one.outcome})`).join(', ')}`;
-    default:
-      return event satisfies never;
+/** What an earlier run has set up. */
+function finishedIn({ config }: Answers): Mixnet | BatchMixnetFound | null {
+  if (config.get(['mixnet']) === undefined || config.get(['node']) === undefined) return null;
+  let parsed: Config;
+  try {
+    parsed = readConfig(config.path);
+  } catch {
+    // Not all is answered yet: the interview goes on, and what is wrong is said at its end.
+    return null;
   }
+  const state = new MixnetStateFile(section(parsed, 'node').mixnet_file).read();
+  return batchOf(state) ?? mixnetOf(state);
+}
+
+async function meet(
+  answers: Answers,
+  flags: WizardFlags,
+  signal: AbortSignal,
+): Promise<Mixnet | BatchMixnetFound> {
+  const { talk, config } = answers;
+  const told = await interview(answers, native, { isShown: flags.showSecret === true });
+  const asksEndpoint = told.role === 'create' && told.purpose === 'batch';
+  const narrator = new Narrator(talk);
+  return await takePart(readConfig(config.path), {
+    primitives: native,
+    invitation: told.invitation,
+    decisions: new DialogueDecisions(talk),
+    progress: (event) => narrator.tell(event),
+    signal,
+    ...(asksEndpoint && {
+      askEndpoint: async () => {
+        talk.end();
+        await askEndpoint(answers);
+        return readConfig(config.path);
+      },
+    }),
+  });
+}
+
+/** The node that a finished configuration describes. */
+function operatedBy(config: Config, configPath: string): Operated {
+  const { roles, catalog_url: url } = section(config, 'mixnet');
+  const state = new MixnetStateFile(section(config, 'node').mixnet_file);
+  const gatewayId = state.read()?.batch?.endpoint_id;
+  if (roles?.includes('gateway')) return { verb: 'gateway', configPath };
+  if (gatewayId === undefined) return { verb: 'mix', configPath };
+  const identity = readOrCreateIdentity(config.data_dir, native);
+  const client = new ControllerClient({ url, identity, primitives: native });
+  const countMessages = async (): Promise<number> => {
+    // The gateway changes with the years: its id is read again.
+    const endpointId = state.read()?.batch?.endpoint_id ?? gatewayId;
+    return (await client.listMessages({ endpointId, box: 'INBOX' })).length;
+  };
+  return { verb: 'mix', configPath, countMessages };
 }

@@ -67,7 +67,8 @@ export class TerminalTalk implements Talk {
   async text(prompt: TextPrompt): Promise<string> {
     const { proposal = null, refuse } = prompt;
     const common = {
-      message: messageOf(prompt),
+      // Of these prompts the library wraps the message without its bar; of a choice with it.
+      message: messageOf(prompt, `${styleText('gray', '│')}  `),
       validate: (typed: string | undefined): string | undefined => {
         const answer = typed === undefined || typed === '' ? proposal : typed;
         if (answer === null) return 'say something here';
@@ -85,7 +86,7 @@ export class TerminalTalk implements Talk {
   async choose(prompt: ChoicePrompt): Promise<string> {
     return await this.#ask(prompt.moot, () =>
       select<string>({
-        message: messageOf(prompt),
+        message: messageOf(prompt, ''),
         options: prompt.choices.map(({ value, hint, unbuilt }) => ({
           value,
           ...(hint !== undefined && { hint }),
@@ -139,13 +140,10 @@ export class TerminalTalk implements Talk {
 }
 
 /** The question, and below it, more quietly, what it is for. */
-function messageOf({
-  message,
-  help,
-}: {
-  readonly message: string;
-  readonly help?: string;
-}): string {
+function messageOf(
+  { message, help }: { readonly message: string; readonly help?: string },
+  bar: string,
+): string {
   if (help === undefined || help === '') return message;
-  return `${message}\n${styleText('gray', '│')}  ${styleText('dim', help)}`;
+  return `${message}\n${bar}${styleText('dim', help)}`;
 }

@@ -2,7 +2,7 @@
  * The configuration file as the wizards write it: answer by answer, so that an interrupted dialogue goes
  * on where it was. What somebody has written there stays: comments, order, other keys. Mode 0600.
  */
-import { isMap, parseDocument, YAMLMap, type Document, type Node } from 'yaml';
+import { isMap, parseDocument, YAMLMap, type Document } from 'yaml';
 import { readIfThere, replaceDurably } from '../../durable-file.ts';
 import { PanoramixError } from '../../errors.ts';
 import type { Value } from './question.ts';
@@ -10,7 +10,7 @@ import type { Value } from './question.ts';
 /** A configuration file that is being filled. */
 export class ConfigFile {
   readonly path: string;
-  readonly #document: Document<Node>;
+  readonly #document: Document;
   /** Whether there was a file before the first answer. */
   readonly wasThere: boolean;
 

@@ -1,77 +1,57 @@
 /** What a wizard says while it works, in D4.2's words (§5.1, §5.2) where it has them. */
 import type { Difference } from '../decisions.ts';
 import type { DomainFinding } from '../domain-proof.ts';
-import type { NegotiationEvent, WizardEvent } from '../options.ts';
+import type { WizardEvent } from '../options.ts';
+
+type Sayings = {
+  readonly [Name in WizardEvent['event']]: (event: Extract<WizardEvent, { event: Name }>) => string;
+};
+
+const SAYINGS: Sayings = {
+  registered: ({ peerId }) => `Registered peer with PEER_ID: ${peerId}`,
+  invitations: ({ invitations }) =>
+    ['Send invitations to peers:', ...invitations.map((one) => `  ${one}`)].join('\n'),
+  proposed: ({ terms }) =>
+    `${terms.coordinator} proposes "${terms.mixnetName}": ${JSON.stringify(terms.params)}, ${describeRule(terms.rule)}`,
+  joined: ({ joined, invited }) => `${joined} of ${invited} invited peers have joined`,
+  founded: ({ mixnetId }) => `Negotiation finished successfully. Created combined peer ${mixnetId}`,
+  'nodes-named': ({ named, owners }) => `${named} of ${owners} owners have named their nodes`,
+  'few-mixes': ({ available, needed }) =>
+    `Attention: some routes find ${available} mixes of other owners instead of ${needed}`,
+  'gateway-opened': ({ terms }) =>
+    `Created endpoint ${terms.endpointId}: ${terms.sizeMin} to ${terms.sizeMax} messages a cycle`,
+  'stop-opened': ({ terms }) =>
+    `Created our endpoint: ${terms.sizeMin} to ${terms.sizeMax} messages a cycle`,
+  'nodes-agreed': ({ nodes }) => `All owners signed the list of ${nodes.length} nodes`,
+  sent: ({ what, contribution }) => `${SENT[what]}: ${contribution}`,
+  'invitations-pending': ({ invitations }) =>
+    `Invitations pending: ${invitations.map(shortInvitation).join(', ')}`,
+  'contribution-pending': ({ from }) => `Contribution pending from: ${from.join(', ')}`,
+  'all-agreed': ({ stage }) =>
+    stage === 'founding'
+      ? 'All invited peers have joined. Sending accept contribution.'
+      : 'All peer owners have agreed. Sending accept contribution.',
+  'no-consensus-yet': () => 'No consensus yet.',
+  consensus: ({ consensusId }) => `Consensus reached: ${consensusId}`,
+  counter: ({ from, differences, outcome }) =>
+    `${shortPeer(from)} proposes ${describeDifferences(differences).join(', ')}: ${outcome}`,
+  without: ({ peers }) => `Going on without ${peers.map(shortPeer).join(', ')}`,
+  'own-domains': ({ domains }) => domains.map(ownDomain).join('\n'),
+};
+
+/** D4.2 §5 calls the first one so, and the accepting ones. */
+const SENT = {
+  proposal: 'Your initial proposal is contribution',
+  accept: 'Your new contribution id is',
+  answer: 'Sent answer contribution',
+  counter: 'Sent counter-proposal contribution',
+  abort: 'Sent abort contribution',
+} as const;
 
 /** One sentence, or several lines, for each event. */
 export function describe(event: WizardEvent): string {
-  switch (event.event) {
-    case 'registered':
-      return `Registered peer with PEER_ID: ${event.peerId}`;
-    case 'invitations':
-      return ['Send invitations to peers:', ...event.invitations.map((one) => `  ${one}`)].join(
-        '\n',
-      );
-    case 'proposed':
-      return `${event.terms.coordinator} proposes "${event.terms.mixnetName}": ${JSON.stringify(event.terms.params)}, rule ${describeRule(event.terms.rule)}`;
-    case 'joined':
-      return `${event.joined} of ${event.invited} invited peers have joined`;
-    case 'founded':
-      return `Negotiation finished successfully. Created combined peer ${event.mixnetId}`;
-    case 'nodes-named':
-      return `${event.named} of ${event.owners} owners have named their nodes`;
-    case 'few-mixes':
-      return `Attention: some routes find ${event.available} mixes of other owners instead of ${event.needed}`;
-    case 'gateway-opened':
-      return `Created endpoint ${event.terms.endpointId}: ${event.terms.sizeMin} to ${event.terms.sizeMax} messages a cycle`;
-    case 'stop-opened':
-      return `Created our endpoint: ${event.terms.sizeMin} to ${event.terms.sizeMax} messages a cycle`;
-    case 'nodes-agreed':
-      return `All owners signed the list of ${event.nodes.length} nodes`;
-    default:
-      return describeNegotiation(event);
-  }
-}
-
-function describeNegotiation(event: NegotiationEvent): string {
-  switch (event.event) {
-    case 'sent':
-      return sent(event.what, event.contribution);
-    case 'invitations-pending':
-      return `Invitations pending: ${event.invitations.map(shortInvitation).join(', ')}`;
-    case 'contribution-pending':
-      return `Contribution pending from: ${event.from.join(', ')}`;
-    case 'all-agreed':
-      return event.stage === 'founding'
-        ? 'All invited peers have joined. Sending accept contribution.'
-        : 'All peer owners have agreed. Sending accept contribution.';
-    case 'no-consensus-yet':
-      return 'No consensus yet.';
-    case 'consensus':
-      return `Consensus reached: ${event.consensusId}`;
-    case 'counter':
-      return `${event.from.slice(0, 16)}… proposes ${describeDifferences(event.differences).join(', ')}: ${event.outcome}`;
-    case 'without':
-      return `Going on without ${event.peers.map((peer) => `${peer.slice(0, 16)}…`).join(', ')}`;
-    case 'own-domains':
-      return event.domains.map(ownDomain).join('\n');
-    default:
-      return event satisfies never;
-  }
-}
-
-function sent(
-  what: Extract<NegotiationEvent, { event: 'sent' }>['what'],
-  contribution: number,
-): string {
-  switch (what) {
-    case 'proposal':
-      return `Your initial proposal is contribution: ${contribution}`;
-    case 'accept':
-      return `Your new contribution id is: ${contribution}`;
-    default:
-      return `Sent ${what} contribution ${contribution}`;
-  }
+  const say = SAYINGS[event.event] as (event: WizardEvent) => string;
+  return say(event);
 }
 
 /** A rule in words. */
@@ -109,6 +89,10 @@ export function describeDomain(finding: DomainFinding): string {
 function ownDomain(finding: DomainFinding): string {
   if (finding.outcome === 'proved') return describeDomain(finding);
   return `${describeDomain(finding)}\nPublish: _panoramix.${finding.domain}. TXT "${finding.peerId}"; the others look for it before they sign`;
+}
+
+function shortPeer(peerId: string): string {
+  return `${peerId.slice(0, 16)}…`;
 }
 
 /** The half that is no secret: which negotiation, and the beginning of the token. */

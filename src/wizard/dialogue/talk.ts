@@ -50,13 +50,6 @@ export interface Talk {
 /** Nobody is there: what is said goes to `write`, and every question is an error. */
 export function nobody(write: (line: string) => void): Talk {
   let waited = '';
-  const missing = ({ message }: { readonly message: string }): Promise<never> =>
-    Promise.reject(
-      new PanoramixError(
-        'config-invalid',
-        `nobody is there to answer "${message}": use a terminal, or --yes`,
-      ),
-    );
   return {
     answers: false,
     intro: write,
@@ -72,4 +65,13 @@ export function nobody(write: (line: string) => void): Talk {
     text: missing,
     choose: missing,
   };
+}
+
+function missing({ message }: { readonly message: string }): Promise<never> {
+  return Promise.reject(
+    new PanoramixError(
+      'config-invalid',
+      `nobody is there to answer "${message}": use a terminal, or --yes`,
+    ),
+  );
 }

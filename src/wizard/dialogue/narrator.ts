@@ -1,0 +1,51 @@
+/** Tells a person what the engine does: each thing once, and in between what is waited for. */
+import type { WizardEvent } from '../options.ts';
+import { describe } from './sayings.ts';
+import type { Talk } from './talk.ts';
+
+/** Events that say how far something is: the last one counts. */
+const PROGRESS = new Set<WizardEvent['event']>(['joined', 'nodes-named']);
+
+/** Shown whole by the decision about it, or said by the interview. */
+const SAID_ELSEWHERE = new Set<WizardEvent['event']>(['registered', 'proposed']);
+const ALARMING = new Set<WizardEvent['event']>(['few-mixes', 'own-domains', 'without']);
+const REACHED = new Set<WizardEvent['event']>([
+  'consensus',
+  'founded',
+  'gateway-opened',
+  'stop-opened',
+  'nodes-agreed',
+]);
+
+/** One wizard's run. */
+export class Narrator {
+  readonly #talk: Talk;
+  readonly #told = new Set<string>();
+
+  constructor(talk: Talk) {
+    this.#talk = talk;
+  }
+
+  tell(event: WizardEvent): void {
+    if (SAID_ELSEWHERE.has(event.event)) return;
+    const text = describe(event);
+    if (text === '') return;
+    if (PROGRESS.has(event.event)) {
+      this.#talk.wait(text);
+      return;
+    }
+    // Running through steps that were done already tells the same again.
+    if (this.#told.has(text)) return;
+    this.#told.add(text);
+    this.#say(event, text);
+  }
+
+  #say(event: WizardEvent, text: string): void {
+    if (event.event === 'invitations') {
+      // Without any mark before them, so that a line is copied whole.
+      if (event.invitations.length > 0) this.#talk.lines(text.split('\n'));
+    } else if (ALARMING.has(event.event)) this.#talk.warn(text);
+    else if (REACHED.has(event.event)) this.#talk.done(text);
+    else this.#talk.say(text);
+  }
+}
