@@ -6,7 +6,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { toHex } from '../bytes.ts';
 import type { Random } from '../crypto/primitives.ts';
-import { openEndpoint } from '../mixnet/directory.ts';
+import { freshMarginMs } from '../mixnet/key-epochs.ts';
 import type { MixView } from '../mixnet/mix.ts';
 import { prepareLoop } from '../mixnet/prepare.ts';
 import type { Counters } from './counters.ts';
@@ -15,8 +15,6 @@ import { PoissonClock } from './poisson-clock.ts';
 
 /** Built between ticks: at 2 loops a second more than 4 come within a tenth of a second once in 375 000 times. */
 const READY = 4;
-/** A way must stay open for so long after its packet was built. */
-const FRESH_MS = 60_000;
 
 interface ReadyLoop extends OwnPacket {
   readonly snapshotHash: string;
@@ -110,8 +108,7 @@ export class LoopSender {
     const nowMs = this.#options.now();
     return (
       directory?.snapshotHash === snapshotHash &&
-      openEndpoint(packet.first.node, nowMs) !== null &&
-      packet.freshUntilMs > nowMs + FRESH_MS
+      packet.freshUntilMs > nowMs + freshMarginMs(directory)
     );
   }
 }

@@ -6,7 +6,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { toHex } from '../bytes.ts';
 import type { Random } from '../crypto/primitives.ts';
-import { openEndpoint, type Directory } from '../mixnet/directory.ts';
+import { freshMarginMs } from '../mixnet/key-epochs.ts';
 import type { MixView } from '../mixnet/mix.ts';
 import { prepareCover, prepareFragment, type PreparedPacket } from '../mixnet/prepare.ts';
 import type { OwnPacket } from './emission.ts';
@@ -20,9 +20,6 @@ import { afterTaking, decideSendKind, NO_SENDS, type ResendShare } from './resen
  * 110 000 ticks.
  */
 const READY = 6;
-
-/** A route must stay open for so long after its packet was built, or a new one is drawn. */
-const FRESH_MS = 60_000;
 
 /** Of a packet that is to be built again: by no snapshot is it fresh. */
 const NO_SNAPSHOT = '';
@@ -238,12 +235,11 @@ export class ReadyPackets {
   }
 
   #isFresh({ packet, snapshotHash, taken }: ReadyPacket): boolean {
-    const directory: Directory | undefined = this.#options.view()?.directory;
+    const directory = this.#options.view()?.directory;
     const nowMs = this.#options.now();
     return (
       directory?.snapshotHash === snapshotHash &&
-      openEndpoint(packet.first.node, nowMs) !== null &&
-      packet.freshUntilMs > nowMs + FRESH_MS &&
+      packet.freshUntilMs > nowMs + freshMarginMs(directory) &&
       (taken === null || taken.fragment.expiryMs > nowMs)
     );
   }

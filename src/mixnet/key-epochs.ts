@@ -7,7 +7,6 @@
  *      4/3 S before       L, the last quarter beside the next      L/8         L/4 after closes
  */
 import { equalBytes } from '../bytes.ts';
-import type { DirectoryEndpoint } from './directory.ts';
 import { ENDPOINTS_MAX } from './directory-texts.ts';
 
 /** Share of a key's life that it has in common with the next one. */
@@ -135,11 +134,11 @@ export function earlyKey(
 }
 
 /** The key that senders use: of those that are open the one that closes last; null where none is open. */
-export function keyInUse<Key extends Pick<KeyLife, 'opensMs' | 'closesMs'>>(
-  keys: readonly Key[],
+export function keyInUse<Life extends Pick<KeyLife, 'opensMs' | 'closesMs'>>(
+  keys: readonly Life[],
   atMs: number,
-): Key | null {
-  return keys.reduce<Key | null>((best, key) => {
+): Life | null {
+  return keys.reduce<Life | null>((best, key) => {
     const isOpen = key.opensMs <= atMs && atMs < key.closesMs;
     return isOpen && (best === null || key.closesMs > best.closesMs) ? key : best;
   }, null);
@@ -174,7 +173,10 @@ export function isOutdated(said: readonly Key[], own: readonly Key[], nowMs: num
   );
 }
 
-type Key = Omit<DirectoryEndpoint, 'address'>;
+interface Key extends Omit<KeyLife, 'keyLifetimeMs'> {
+  readonly endpointId: string;
+  readonly publicKey: Uint8Array;
+}
 
 /** For how much longer the way of a packet that is ready must be open. */
 export function freshMarginMs({ keyLifetimeMs }: Pick<KeyTerms, 'keyLifetimeMs'>): number {

@@ -14,7 +14,6 @@ import type { Geometry } from './geometry.ts';
 import {
   chooseReturn,
   chooseRoute,
-  drawDelays,
   sphinxHops,
   type RouteHop,
   type RouteQuery,
@@ -72,7 +71,7 @@ export type PreparedPacket =
       readonly packet: Uint8Array;
       /** Where it goes first. */
       readonly first: RouteHop;
-      /** Until when every endpoint of its way out and back is open, in ms since 1970. */
+      /** Until when it may leave and find every key of its way out and back in use, ms since 1970. */
       readonly freshUntilMs: number;
       /** What its sender keeps to know and to read the answer. */
       readonly reply: { readonly id: Uint8Array; readonly keytuple: readonly Uint8Array[] };
@@ -124,7 +123,7 @@ export function prepareLoop(
     kind: 'packet',
     packet: loop.packet,
     first: back.hops[0] as RouteHop,
-    freshUntilMs: freshUntilMs(back.hops),
+    freshUntilMs: query.nowMs + back.slackMs,
     reply: back.reply,
     // The last hop is ourselves.
     trip: { nodes: back.hops.slice(0, -1).map(peerIdOf), delayMs: back.delayMs },
@@ -141,19 +140,20 @@ function preparePacket(
   const { directory, entry, exit, nowMs } = query;
   const route = chooseRoute(random, query);
   if (route.kind === 'none') return route;
-  const back = prepareReturn(sphinx, random, { directory, from: exit, me: entry, nowMs });
+  // The exit draws a delay of its own for the answer; its mean is what is known of it.
+  const answerMs = route.arrivesMs + directory.traffic.delayMeanMs;
+  const ends = { directory, from: exit, me: entry, nowMs: answerMs };
+  const back = prepareReturn(sphinx, random, ends);
   if (back.kind === 'none') return back;
-  const delaysMs = drawDelays(random, route.hops, directory.traffic.delayMeanMs);
-  const hops = sphinxHops(route.hops, delaysMs);
   const message = messageWith(back.replyBlock);
   const nodes = [...route.hops, ...back.hops.slice(0, -1)].map(peerIdOf);
   return {
     kind: 'packet',
-    packet: sphinx.build(hops, DESTINATIONS[destination], message, random),
+    packet: sphinx.build(sphinxHops(route), DESTINATIONS[destination], message, random),
     first: route.hops[0] as RouteHop,
-    freshUntilMs: freshUntilMs([...route.hops, ...back.hops]),
+    freshUntilMs: nowMs + Math.min(route.slackMs, back.slackMs),
     reply: back.reply,
-    trip: { nodes, delayMs: sum(delaysMs) + back.delayMs },
+    trip: { nodes, delayMs: sum(route.delaysMs) + back.delayMs },
   };
 }
 
@@ -161,15 +161,9 @@ function preparePacket(
 function prepareReturn(sphinx: Sphinx, random: Random, query: Parameters<typeof chooseReturn>[1]) {
   const route = chooseReturn(random, query);
   if (route.kind === 'none') return route;
-  const delaysMs = drawDelays(random, route.hops, query.directory.traffic.delayMeanMs);
-  const hops = sphinxHops(route.hops, delaysMs);
-  const { id, keytuple, surb } = sphinx.createSurb(hops, NO_DEST, random);
+  const { id, keytuple, surb } = sphinx.createSurb(sphinxHops(route), NO_DEST, random);
   const replyBlock = sphinx.encodeSurb(surb);
-  return { ...route, replyBlock, reply: { id, keytuple }, delayMs: sum(delaysMs) };
-}
-
-function freshUntilMs(hops: readonly RouteHop[]): number {
-  return Math.min(...hops.map(({ endpoint }) => endpoint.closesMs));
+  return { ...route, replyBlock, reply: { id, keytuple }, delayMs: sum(route.delaysMs) };
 }
 
 function peerIdOf({ node }: RouteHop): string {

@@ -1,6 +1,7 @@
 /**
  * Which way a packet goes: mixes of different owners, none of them the sender's or the recipient's
- * provider, then the exit gateway; and how long each mix holds it. Every packet draws its own.
+ * provider, then the exit gateway; and how long each mix holds it. Every packet draws its own. Delays
+ * come first: they say when the packet arrives at each hop, and so with which of its keys it is made.
  */
 import type { Random } from '../crypto/primitives.ts';
 import { relayRouting, type Hop } from '../sphinx/index.ts';
@@ -19,15 +20,25 @@ export interface RouteHop {
 /**
  * Why there is no route now. All of them pass with another directory, so mail waits.
  * - `exit-unknown`: the directory has no such gateway
- * - `exit-closed`: the exit has no open endpoint
+ * - `exit-closed`: the exit has no open endpoint when the packet would arrive
  * - `mixes-too-few`: fewer owners with an open mix than the snapshot's mixes per route
  * - `self-closed`: the directory has no open endpoint of ours to which a reply could come
  */
 export type RouteReason = 'exit-unknown' | 'exit-closed' | 'mixes-too-few' | 'self-closed';
 
+/** A way that a packet can take. */
+export interface Route {
+  readonly hops: readonly RouteHop[];
+  /** How long each hop but the last holds the packet. */
+  readonly delaysMs: readonly number[];
+  /** When the packet is expected at the last hop, ms since 1970. */
+  readonly arrivesMs: number;
+  /** How much later than at the query's time it may start and still find every hop's key in use. */
+  readonly slackMs: number;
+}
+
 export type RouteChoice =
-  | { readonly kind: 'route'; readonly hops: readonly RouteHop[] }
-  | { readonly kind: 'none'; readonly reason: RouteReason };
+  ({ readonly kind: 'route' } & Route) | { readonly kind: 'none'; readonly reason: RouteReason };
 
 /** From whom, to whom and when a packet goes. */
 export interface RouteQuery {
@@ -36,6 +47,7 @@ export interface RouteQuery {
   readonly entry: string;
   /** Peer id of the exit gateway. */
   readonly exit: string;
+  /** When the packet leaves for its first hop, ms since 1970. */
   readonly nowMs: number;
 }
 
@@ -51,13 +63,14 @@ export function chooseRoute(random: Random, query: RouteQuery): RouteChoice {
     (node) => node.peerId === query.exit && node.roles.includes('gateway'),
   );
   if (exitNode === undefined) return { kind: 'none', reason: 'exit-unknown' };
-  const exitEndpoint = openEndpoint(exitNode, query.nowMs);
+  const { mixesPerRoute } = query.directory.traffic;
+  const { delaysMs, arrivalsMs } = drawTimes(random, query);
+  const exitEndpoint = openEndpoint(exitNode, arrivalsMs[mixesPerRoute] as number);
   if (exitEndpoint === null) return { kind: 'none', reason: 'exit-closed' };
 
-  const { mixesPerRoute } = query.directory.traffic;
-  const hops = drawMixes(random, mixesByOwner(query, exitNode.owner), mixesPerRoute);
+  const hops = drawMixes(random, mixesByOwner(query, exitNode.owner), arrivalsMs);
   if (hops.length < mixesPerRoute) return { kind: 'none', reason: 'mixes-too-few' };
-  return { kind: 'route', hops: [...hops, { node: exitNode, endpoint: exitEndpoint }] };
+  return routeOf([...hops, { node: exitNode, endpoint: exitEndpoint }], delaysMs, arrivalsMs);
 }
 
 /**
@@ -73,19 +86,21 @@ export function chooseReturn(
     readonly from: string;
     /** Peer id of the sender, to whom the reply comes. */
     readonly me: string;
+    /** When the reply is expected to leave for its first hop, ms since 1970. */
     readonly nowMs: number;
   },
 ): RouteChoice {
   const { directory, from, me, nowMs } = query;
   const node = directory.nodes.find(({ peerId }) => peerId === me);
-  const endpoint = node && openEndpoint(node, nowMs);
-  if (!endpoint) return { kind: 'none', reason: 'self-closed' };
+  if (node === undefined) return { kind: 'none', reason: 'self-closed' };
+  const { delaysMs, arrivalsMs } = drawTimes(random, query);
   const mixes = mixesByOwner({ directory, entry: from, exit: me, nowMs }, node.owner);
-  const { mixesPerRoute } = directory.traffic;
-  const least = from === me ? 1 : mixesPerRoute;
-  const hops = drawMixes(random, mixes, mixesPerRoute);
+  const least = from === me ? 1 : directory.traffic.mixesPerRoute;
+  const hops = drawMixes(random, mixes, arrivalsMs);
+  const endpoint = openEndpoint(node, arrivalsMs[hops.length] as number);
+  if (endpoint === null) return { kind: 'none', reason: 'self-closed' };
   if (hops.length < least) return { kind: 'none', reason: 'mixes-too-few' };
-  return { kind: 'route', hops: [...hops, { node, endpoint }] };
+  return routeOf([...hops, { node, endpoint }], delaysMs, arrivalsMs);
 }
 
 /**
@@ -94,60 +109,93 @@ export function chooseReturn(
  */
 export function ownersMissing(query: RouteQuery): number {
   const exitNode = query.directory.nodes.find((node) => node.peerId === query.exit);
-  const owners = mixesByOwner(query, exitNode?.owner ?? '').size;
+  const byOwner = mixesByOwner(query, exitNode?.owner ?? '');
+  const owners = openAt(byOwner, query.nowMs).length;
   return Math.max(0, query.directory.traffic.mixesPerRoute - owners);
-}
-
-/** How long each mix of a route holds the packet, in ms, drawn from the snapshot's mean. */
-export function drawDelays(
-  random: Random,
-  route: readonly RouteHop[],
-  delayMeanMs: number,
-): readonly number[] {
-  return route.slice(1).map(() => drawDelayMs(random, delayMeanMs));
 }
 
 /**
  * The route as Sphinx hops. `hops[i + 1].routing` is what hop i reads: the address of hop i + 1 and
  * how long to hold the packet at hop i.
- * @param delaysMs as `drawDelays` gives them: one for each hop but the last
  */
-export function sphinxHops(
-  route: readonly RouteHop[],
-  delaysMs: readonly number[],
-): readonly Hop[] {
-  return route.map(({ endpoint }, position) => ({
+export function sphinxHops({ hops, delaysMs }: Pick<Route, 'hops' | 'delaysMs'>): readonly Hop[] {
+  return hops.map(({ endpoint }, position) => ({
     publicKey: endpoint.publicKey,
     routing: relayRouting(endpoint.address, delaysMs[position - 1] ?? 0),
   }));
 }
 
-/** Mixes of different owners in the order in which they are passed, fewer where there are too few. */
+/** A delay for each mix of a full route, from the snapshot's mean, and when a packet arrives at each hop. */
+function drawTimes(
+  random: Random,
+  { directory, nowMs }: { readonly directory: Directory; readonly nowMs: number },
+): { readonly delaysMs: readonly number[]; readonly arrivalsMs: readonly number[] } {
+  const { mixesPerRoute, delayMeanMs } = directory.traffic;
+  const delaysMs = Array.from({ length: mixesPerRoute }, () => drawDelayMs(random, delayMeanMs));
+  const arrivalsMs = [nowMs];
+  for (const delayMs of delaysMs) arrivalsMs.push((arrivalsMs.at(-1) as number) + delayMs);
+  return { delaysMs, arrivalsMs };
+}
+
+/** A loop may have fewer hops than delays were drawn: the first ones hold for them. */
+function routeOf(
+  hops: readonly RouteHop[],
+  delaysMs: readonly number[],
+  arrivalsMs: readonly number[],
+): RouteChoice {
+  const slacksMs = hops.map(({ endpoint }, i) => endpoint.closesMs - (arrivalsMs[i] as number));
+  return {
+    kind: 'route',
+    hops,
+    delaysMs: delaysMs.slice(0, hops.length - 1),
+    arrivesMs: arrivalsMs[hops.length - 1] as number,
+    slackMs: Math.min(...slacksMs),
+  };
+}
+
+/**
+ * Mixes of different owners in the order in which they are passed, fewer where there are too few: each one
+ * of those that have a key in use when the packet arrives at its place.
+ */
 function drawMixes(
   random: Random,
-  byOwner: Map<string, RouteHop[]>,
-  mixesPerRoute: number,
+  byOwner: ReadonlyMap<string, readonly DirectoryNode[]>,
+  arrivalsMs: readonly number[],
 ): RouteHop[] {
+  const left = new Map(byOwner);
   const hops: RouteHop[] = [];
-  while (hops.length < mixesPerRoute) {
-    const owner = drawOne(random, [...byOwner.keys()]);
-    if (owner === null) break;
-    hops.push(drawOne(random, byOwner.get(owner) ?? []) as RouteHop);
-    byOwner.delete(owner);
+  // The last arrival is at the end of the route.
+  for (const arrivalMs of arrivalsMs.slice(0, -1)) {
+    const drawn = drawOne(random, openAt(left, arrivalMs));
+    if (drawn === null) break;
+    hops.push(drawOne(random, drawn.mixes) as RouteHop);
+    left.delete(drawn.owner);
   }
   return hops;
 }
 
-function mixesByOwner(query: RouteQuery, exitOwner: string): Map<string, RouteHop[]> {
+/** Owners with a mix that has a key in use at a time, and those mixes with that key. */
+function openAt(
+  byOwner: ReadonlyMap<string, readonly DirectoryNode[]>,
+  atMs: number,
+): readonly { readonly owner: string; readonly mixes: readonly RouteHop[] }[] {
+  return [...byOwner].flatMap(([owner, nodes]) => {
+    const mixes = nodes.flatMap((node) => {
+      const endpoint = openEndpoint(node, atMs);
+      return endpoint === null ? [] : [{ node, endpoint }];
+    });
+    return mixes.length === 0 ? [] : [{ owner, mixes }];
+  });
+}
+
+function mixesByOwner(query: RouteQuery, exitOwner: string): Map<string, DirectoryNode[]> {
   const entryOwner = query.directory.nodes.find(({ peerId }) => peerId === query.entry)?.owner;
-  const byOwner = new Map<string, RouteHop[]>();
+  const byOwner = new Map<string, DirectoryNode[]>();
   for (const node of query.directory.nodes) {
     if (!node.roles.includes('mix') || node.paused) continue;
     if (node.peerId === query.entry || node.peerId === query.exit) continue;
     if (node.owner === entryOwner || node.owner === exitOwner) continue;
-    const endpoint = openEndpoint(node, query.nowMs);
-    if (endpoint === null) continue;
-    byOwner.set(node.owner, [...(byOwner.get(node.owner) ?? []), { node, endpoint }]);
+    byOwner.set(node.owner, [...(byOwner.get(node.owner) ?? []), node]);
   }
   return byOwner;
 }

@@ -5,7 +5,7 @@
  */
 import type { Random } from '../crypto/primitives.ts';
 import type { Directory } from '../mixnet/directory.ts';
-import { chooseReturn, chooseRoute, drawDelays, type RouteReason } from '../mixnet/route.ts';
+import { chooseReturn, chooseRoute, type RouteReason } from '../mixnet/route.ts';
 import type { WaitingFragment } from './mail.ts';
 
 /** What only the sender and the last node of a packet know. */
@@ -61,14 +61,14 @@ export function drawTrip(
     readonly nowMs: number;
   },
 ): TripChoice {
-  const { directory, entry, exit, nowMs } = query;
-  const { delayMeanMs } = directory.traffic;
+  const { directory, entry, exit } = query;
   const route = chooseRoute(random, query);
   if (route.kind === 'none') return route;
-  const back = chooseReturn(random, { directory, from: exit, me: entry, nowMs });
+  const answerMs = route.arrivesMs + directory.traffic.delayMeanMs;
+  const back = chooseReturn(random, { directory, from: exit, me: entry, nowMs: answerMs });
   if (back.kind === 'none') return back;
-  const backDelaysMs = drawDelays(random, back.hops, delayMeanMs);
-  const delaysMs = drawDelays(random, route.hops, delayMeanMs);
+  const { delaysMs } = route;
+  const { delaysMs: backDelaysMs } = back;
   const outNodes = route.hops.map(({ node }) => node.peerId);
   const backNodes = back.hops.map(({ node }) => node.peerId);
   return {
@@ -87,7 +87,7 @@ export function drawLoop(
 ): (Way & { readonly delayMs: number }) | null {
   const route = chooseReturn(random, { ...query, from: query.me });
   if (route.kind === 'none') return null;
-  const delaysMs = drawDelays(random, route.hops, query.directory.traffic.delayMeanMs);
+  const { delaysMs } = route;
   return { nodes: route.hops.map(({ node }) => node.peerId), delaysMs, delayMs: sum(delaysMs) };
 }
 

@@ -1,10 +1,9 @@
 import test from 'ava';
 import { delayMsMax } from '../../src/mixnet/delay.ts';
-import type { Directory } from '../../src/mixnet/directory.ts';
+import type { Directory, DirectoryEndpoint, DirectoryNode } from '../../src/mixnet/directory.ts';
 import {
   chooseReturn,
   chooseRoute,
-  drawDelays,
   ownersMissing,
   sphinxHops,
   type RouteHop,
@@ -109,11 +108,13 @@ test("a gateway's cover for itself goes over three mixes too", (t) => {
 });
 
 test('each mix reads the address of the next hop and its own delay', (t) => {
-  const hops = choose(madeDirectory([...ends, ...mixes])) as readonly RouteHop[];
-  const random = seededRandom(7);
-  const delaysMs = drawDelays(random, hops, 2000);
+  const directory = madeDirectory([...ends, ...mixes]);
+  const query = { directory, entry: ENTRY, exit: EXIT, nowMs: NOW_MS };
+  const route = chooseRoute(seededRandom(7), query);
+  if (route.kind === 'none') throw new Error(route.reason);
+  const { hops, delaysMs } = route;
   t.is(delaysMs.length, 3);
-  const sphinx = sphinxHops(hops, delaysMs);
+  const sphinx = sphinxHops(route);
   const delays = sphinx.map(({ routing }, i) => {
     const read = readRouting(routing);
     if (typeof read === 'string' || read.kind !== 'relay') throw new Error('no relay');
@@ -157,4 +158,58 @@ test('no reply can come to a node that has no open endpoint', (t) => {
   const directory = madeDirectory([...ends, ...mixes]);
   const query = { directory, from: EXIT, me: 'ff'.repeat(32), nowMs: NOW_MS };
   t.deepEqual(chooseReturn(seededRandom(1), query), { kind: 'none', reason: 'self-closed' });
+});
+
+test('for each hop, out and back, the key is the one in use when the packet arrives there', (t) => {
+  const rotating = (node: DirectoryNode): DirectoryNode => {
+    const [endpoint] = node.endpoints as [DirectoryEndpoint];
+    const named = (endpointId: string, opensMs: number, closesMs: number) => {
+      return { ...endpoint, endpointId, opensMs, closesMs };
+    };
+    // The keys of an hour in steps of 2 s, each beside the next for a second.
+    const keys = Array.from({ length: 1800 }, (_, i) =>
+      named(`key_${i}`, NOW_MS + 2000 * i - 1000, NOW_MS + 2000 * i + 2000),
+    );
+    return { ...node, endpoints: keys };
+  };
+  const directory = madeDirectory([...ends, ...mixes].map(rotating));
+  // Of two that are open the second: from a second before its step to a second before the next.
+  const keyAt = (atMs: number): string => `key_${Math.floor((atMs - NOW_MS + 1000) / 2000)}`;
+  for (let seed = 0; seed < 200; seed++) {
+    const random = seededRandom(seed);
+    const out = chooseRoute(random, { directory, entry: ENTRY, exit: EXIT, nowMs: NOW_MS });
+    if (out.kind === 'none') return t.fail(out.reason);
+    const answer = { directory, from: EXIT, me: ENTRY, nowMs: out.arrivesMs + 2000 };
+    const back = chooseReturn(random, answer);
+    if (back.kind === 'none') return t.fail(back.reason);
+    for (const [route, startMs] of [
+      [out, NOW_MS],
+      [back, answer.nowMs],
+    ] as const) {
+      let atMs = startMs;
+      let slackMs = Infinity;
+      for (const [i, { endpoint }] of route.hops.entries()) {
+        t.is(endpoint.endpointId, keyAt(atMs));
+        slackMs = Math.min(slackMs, endpoint.closesMs - atMs);
+        if (i < route.delaysMs.length) atMs += route.delaysMs[i] as number;
+      }
+      t.is(route.arrivesMs, atMs);
+      t.is(route.slackMs, slackMs);
+    }
+  }
+  return t.pass();
+});
+
+test('a mix without a key for the time of its place does not stand there', (t) => {
+  const [first] = mixes[0]?.endpoints as [DirectoryEndpoint];
+  const late = { ...(mixes[0] as DirectoryNode), endpoints: [{ ...first, opensMs: NOW_MS + 1 }] };
+  const directory = madeDirectory([...ends, late, ...mixes.slice(1, 3)]);
+  let drawn = 0;
+  for (let seed = 0; seed < 100; seed++) {
+    const hops = choose(directory, seed);
+    if (typeof hops === 'string') continue;
+    drawn++;
+    t.not(hops[0]?.node.peerId, late.peerId);
+  }
+  t.true(drawn > 50);
 });
