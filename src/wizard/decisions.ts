@@ -166,6 +166,11 @@ export interface ChangeQuestion extends Round {
   readonly domains: readonly DomainFinding[];
 }
 
+/** Counter-proposed values of a change; who and what else is in it is its proposer's. */
+export interface ChangeChanges extends NodesChanges {
+  readonly rule?: Rule;
+}
+
 /** Whom the coordinator waits for. */
 export interface MissingQuestion {
   readonly about: Stage;
@@ -208,7 +213,10 @@ export interface Decisions {
     question: EndpointQuestion,
     moot: AbortSignal,
   ): Promise<Accept | Abort | Counter<EndpointChanges>>;
-  change(question: ChangeQuestion, moot: AbortSignal): Promise<AcceptDomains | Abort>;
+  change(
+    question: ChangeQuestion,
+    moot: AbortSignal,
+  ): Promise<AcceptDomains | Abort | Counter<ChangeChanges>>;
   missing(question: MissingQuestion, moot: AbortSignal): Promise<MissingAnswer>;
 }
 
