@@ -28,3 +28,16 @@ export function requireSecureUrl(url: string | URL): void {
     `${new URL(url).origin} is plain HTTP to another host: give its controller a certificate (controller.tls) and use its https URL`,
   );
 }
+
+/**
+ * Throws PanoramixError `config-invalid` where a node would tell all others to post packets to their own hosts.
+ * @param ownUrl of the node's own controller, as it stands in the directory
+ * @param meetingUrl where the mixnet's owners meet: on loopback for a mixnet that lives on one host
+ */
+export function requireUrlForOthers(ownUrl: string, meetingUrl: string): void {
+  if (!isLoopbackUrl(ownUrl) || isLoopbackUrl(meetingUrl)) return;
+  throw new PanoramixError(
+    'config-invalid',
+    `node.controller_url: ${ownUrl} is each host's own: name the https URL by which others reach this controller`,
+  );
+}

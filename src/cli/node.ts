@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import { Clocks } from '../client/clocks.ts';
+import { requireUrlForOthers } from '../api/controller-url.ts';
 import { ControllerClient } from '../client/controller.ts';
 import { readConfig, section, type Config } from '../config.ts';
 import type { Identity } from '../crypto/keys.ts';
@@ -23,6 +24,7 @@ import type { LogEntry } from '../mixnet/directory-texts.ts';
 import type { KeyTerms } from '../mixnet/key-epochs.ts';
 import { readFoundation } from '../mixnet/verify-log.ts';
 import { openStore, type Store } from '../redis/embedded.ts';
+import { trustAuthorities } from '../tls-files.ts';
 import { startBatch } from './batch.ts';
 import { startClockWatch } from './clocks.ts';
 import { openFilters, type Filters } from './filters.ts';
@@ -81,6 +83,7 @@ async function bringUp(
   undo: (() => Promise<void> | void)[],
 ): Promise<void> {
   const settings = section(config, 'node');
+  trustAuthorities(config.tls_ca);
   lockDataDir(config.data_dir, 'node');
   const identity = readOrCreateIdentity(config.data_dir, native);
   const state = new MixnetStateFile(settings.mixnet_file);
@@ -124,6 +127,7 @@ async function bringUp(
     undo.push(() => node.stop());
     return;
   }
+  requireUrlForOthers(settings.controller_url, catalogUrl);
   const own = clientFor(settings.controller_url);
   const directory = new DirectoryStore({
     dataDir: config.data_dir,

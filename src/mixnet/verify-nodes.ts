@@ -3,11 +3,12 @@
  * node's entry. The controller that served it is taken for an adversary; it may withhold, but nothing
  * that it changes passes. Every check has its own reason.
  */
+import { isInsecureUrl, isLoopbackUrl } from '../api/controller-url.ts';
 import { CLOCK_SKEW_MS, hashText } from '../api/signed.ts';
 import { fromHex } from '../bytes.ts';
 import { nodeAddress } from '../crypto/keys.ts';
 import type { Primitives } from '../crypto/primitives.ts';
-import type { Directory, DirectoryNode, Traffic } from './directory.ts';
+import type { Directory, DirectoryNode, Traffic, UrlReason } from './directory.ts';
 import {
   refuseTerms,
   snapshot as snapshotSchema,
@@ -162,6 +163,7 @@ function assemble(
   primitives: Primitives,
 ): Directory {
   const entries = new Map(text.entries.map((entry) => [entry.peer_id, entry]));
+  const isLocal = text.entries.every((entry) => isLoopbackUrl(entry.controller_url));
   return {
     mixnetId,
     name: terms.name,
@@ -176,9 +178,22 @@ function assemble(
     snapshotLifetimeMs: head.snapshot_lifetime_ms,
     keyLifetimeMs: head.key_lifetime_ms,
     traffic: trafficOf(text.traffic),
-    nodes: head.nodes.map((node) => nodeOf(node, entries.get(node.peer_id), primitives)),
+    nodes: head.nodes.map((node) => {
+      const read = nodeOf(node, entries.get(node.peer_id), primitives);
+      const leftOut = read.controllerUrl === '' ? null : reasonAgainst(read.controllerUrl, isLocal);
+      return leftOut === null ? read : { ...read, endpoints: [], leftOut };
+    }),
     logHead: text.log_head,
   };
+}
+
+/**
+ * Everybody comes to the same answer, from the snapshot alone: who routed otherwise would stand out by it. A
+ * mixnet may live on one host; in any other a URL on loopback leads each node to what else runs beside it.
+ */
+function reasonAgainst(url: string, isLocal: boolean): UrlReason | null {
+  if (isInsecureUrl(url)) return 'url-insecure';
+  return !isLocal && isLoopbackUrl(url) ? 'url-loopback' : null;
 }
 
 function nodeOf(

@@ -1,5 +1,10 @@
 import test from 'ava';
-import { isInsecureUrl, isLoopbackUrl, requireSecureUrl } from '../../src/api/controller-url.ts';
+import {
+  isInsecureUrl,
+  isLoopbackUrl,
+  requireSecureUrl,
+  requireUrlForOthers,
+} from '../../src/api/controller-url.ts';
 import { PanoramixError } from '../../src/errors.ts';
 
 const rows: readonly (readonly [string, { loopback: boolean; insecure: boolean }])[] = [
@@ -32,3 +37,11 @@ for (const [url, { loopback, insecure }] of rows) {
     return t.like(error, { code: 'url-insecure', temporary: false });
   });
 }
+
+test('a node of a mixnet beyond this host does not sign a URL that leads others to themselves', (t) => {
+  const meeting = 'https://mix.example.org/';
+  t.throws(() => requireUrlForOthers('http://127.0.0.1:8000/', meeting), { code: 'config-invalid' });
+  t.throws(() => requireUrlForOthers('https://localhost/', meeting), { code: 'config-invalid' });
+  t.notThrows(() => requireUrlForOthers('https://node.example.org/', meeting));
+  t.notThrows(() => requireUrlForOthers('http://127.0.0.1:8001/', 'http://127.0.0.1:8000/'));
+});

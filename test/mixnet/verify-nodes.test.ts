@@ -4,6 +4,7 @@ import { CLOCK_SKEW_MS } from '../../src/api/signed.ts';
 import { createIdentity, type Identity } from '../../src/crypto/keys.ts';
 import { native } from '../../src/crypto/native.ts';
 import { portable } from '../../src/crypto/portable.ts';
+import { exitForDomain } from '../../src/mixnet/directory.ts';
 import { verifyNodes, type DirectoryReason } from '../../src/mixnet/verify-nodes.ts';
 import {
   agreeOnPaper,
@@ -411,4 +412,41 @@ function swapSigner(record: ConsensusRecord): ConsensusRecord {
 
 function reasonAt(nowMs: number): string {
   return reasonFor(honest.nodes, honest.mixnetId, nowMs);
+}
+
+/** URLs that the nodes sign, and which of them nobody posts to. */
+const URLS: readonly (readonly [string, readonly string[], readonly (string | undefined)[]])[] = [
+  ['all on one host', ['http://127.0.0.1:1/', 'http://[::1]:2/', 'http://localhost:3/'], []],
+  [
+    'one in plain HTTP',
+    ['https://a.example/', 'http://b.example/', 'https://c.example/'],
+    [undefined, 'url-insecure'],
+  ],
+  [
+    'one that leads everybody to his own host',
+    ['https://127.0.0.1:8000/', 'https://b.example/', 'https://c.example/'],
+    ['url-loopback'],
+  ],
+  [
+    'one in plain HTTP among those on one host',
+    ['http://127.0.0.1:1/', 'http://192.0.2.1/', 'http://127.0.0.1:3/'],
+    ['url-loopback', 'url-insecure', 'url-loopback'],
+  ],
+];
+for (const [what, urls, leftOut] of URLS) {
+  test(`with ${what}, those nodes alone are left out, by a name, and the snapshot holds`, (t) => {
+    let count = 0;
+    const made = paperMixnet({
+      entry: (entry) => ({ ...entry, controller_url: urls[count++] ?? '' }),
+    });
+    const verified = verifyNodes(made.nodes, made.mixnetId, native, NOW_MS);
+    if (!verified.ok) return t.fail(verified.reason);
+    const { nodes } = verified.directory;
+    t.deepEqual(
+      nodes.map((node) => node.leftOut),
+      urls.map((_, index) => leftOut[index]),
+    );
+    for (const node of nodes) t.is(node.endpoints.length, node.leftOut ? 0 : 1);
+    return t.is(exitForDomain(verified.directory, 'alpha.example')?.peerId, nodes[0]?.peerId);
+  });
 }
