@@ -5,6 +5,7 @@
  */
 import type { Rule } from '../api/peer.ts';
 import { toHex } from '../bytes.ts';
+import { keyInUse } from './key-epochs.ts';
 import type { SphinxParams } from '../sphinx/packet.ts';
 
 /** Public traffic parameters that all gateways keep to (design §10). */
@@ -121,12 +122,9 @@ export function exitForDomain(directory: Directory, domain: string): DirectoryNo
 }
 
 /**
- * The endpoint of a node that takes packets at a time: of several, the one that stays open longest,
- * so that a packet does not arrive at a closed door. Null where none is open.
+ * The endpoint with which packets are made that arrive at a node at a time: of several, the one that stays
+ * open longest, so that a packet does not arrive at a closed door. Null where none is open.
  */
-export function openEndpoint(node: DirectoryNode, nowMs: number): DirectoryEndpoint | null {
-  const open = node.endpoints.filter(
-    (endpoint) => endpoint.opensMs <= nowMs && nowMs < endpoint.closesMs,
-  );
-  return open.toSorted((left, right) => right.closesMs - left.closesMs)[0] ?? null;
+export function openEndpoint(node: DirectoryNode, atMs: number): DirectoryEndpoint | null {
+  return keyInUse(node.endpoints, atMs);
 }

@@ -40,7 +40,9 @@ for (const [url, { loopback, insecure }] of rows) {
 
 test('a node of a mixnet beyond this host does not sign a URL that leads others to themselves', (t) => {
   const meeting = 'https://mix.example.org/';
-  t.throws(() => requireUrlForOthers('http://127.0.0.1:8000/', meeting), { code: 'config-invalid' });
+  t.throws(() => requireUrlForOthers('http://127.0.0.1:8000/', meeting), {
+    code: 'config-invalid',
+  });
   t.throws(() => requireUrlForOthers('https://localhost/', meeting), { code: 'config-invalid' });
   t.notThrows(() => requireUrlForOthers('https://node.example.org/', meeting));
   t.notThrows(() => requireUrlForOthers('http://127.0.0.1:8001/', 'http://127.0.0.1:8000/'));
