@@ -160,21 +160,25 @@ test('no reply can come to a node that has no open endpoint', (t) => {
   t.deepEqual(chooseReturn(seededRandom(1), query), { kind: 'none', reason: 'self-closed' });
 });
 
+/** A node with the keys of an hour in steps of 2 s, each beside the next for a second. */
+function rotating(node: DirectoryNode): DirectoryNode {
+  const [endpoint] = node.endpoints as [DirectoryEndpoint];
+  const endpoints = Array.from({ length: 1800 }, (_, i) => ({
+    ...endpoint,
+    endpointId: `key_${i}`,
+    opensMs: NOW_MS + 2000 * i - 1000,
+    closesMs: NOW_MS + 2000 * i + 2000,
+  }));
+  return { ...node, endpoints };
+}
+
+/** Of two that are open the second: from a second before its step to a second before the next. */
+function keyAt(atMs: number): string {
+  return `key_${Math.floor((atMs - NOW_MS + 1000) / 2000)}`;
+}
+
 test('for each hop, out and back, the key is the one in use when the packet arrives there', (t) => {
-  const rotating = (node: DirectoryNode): DirectoryNode => {
-    const [endpoint] = node.endpoints as [DirectoryEndpoint];
-    const named = (endpointId: string, opensMs: number, closesMs: number) => {
-      return { ...endpoint, endpointId, opensMs, closesMs };
-    };
-    // The keys of an hour in steps of 2 s, each beside the next for a second.
-    const keys = Array.from({ length: 1800 }, (_, i) =>
-      named(`key_${i}`, NOW_MS + 2000 * i - 1000, NOW_MS + 2000 * i + 2000),
-    );
-    return { ...node, endpoints: keys };
-  };
   const directory = madeDirectory([...ends, ...mixes].map(rotating));
-  // Of two that are open the second: from a second before its step to a second before the next.
-  const keyAt = (atMs: number): string => `key_${Math.floor((atMs - NOW_MS + 1000) / 2000)}`;
   for (let seed = 0; seed < 200; seed++) {
     const random = seededRandom(seed);
     const out = chooseRoute(random, { directory, entry: ENTRY, exit: EXIT, nowMs: NOW_MS });
@@ -201,8 +205,8 @@ test('for each hop, out and back, the key is the one in use when the packet arri
 });
 
 test('a mix without a key for the time of its place does not stand there', (t) => {
-  const [first] = mixes[0]?.endpoints as [DirectoryEndpoint];
-  const late = { ...(mixes[0] as DirectoryNode), endpoints: [{ ...first, opensMs: NOW_MS + 1 }] };
+  const [mix] = mixes as [DirectoryNode];
+  const late = { ...mix, endpoints: mix.endpoints.map((key) => ({ ...key, opensMs: NOW_MS + 1 })) };
   const directory = madeDirectory([...ends, late, ...mixes.slice(1, 3)]);
   let drawn = 0;
   for (let seed = 0; seed < 100; seed++) {
