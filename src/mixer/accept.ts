@@ -7,13 +7,14 @@ import type { Primitives } from '../crypto/primitives.ts';
 import { PanoramixError } from '../errors.ts';
 import type { MixedMail } from '../mail/envelope.ts';
 import type { Directory } from '../mixnet/directory.ts';
-import { signEnvelope } from '../mixnet/envelope.ts';
+import { signEnvelope, type Envelope } from '../mixnet/envelope.ts';
 import { FRAGMENTS_MAX, fragmentsOf } from '../mixnet/fragment.ts';
 import type { Geometry } from '../mixnet/geometry.ts';
 import { joinedBytes } from '../mixnet/prepare.ts';
 import { coarseEnd } from '../redis/coarse-time.ts';
 import type { MailStore } from '../redis/mail-store.ts';
 import type { DirectorySource } from './directory-source.ts';
+import type { Notices } from './notices.ts';
 
 /** An expiry to the ms would tell the exit when the mail was sent; of 5 days a step is 6 hours. */
 const EXPIRY_STEPS = 20;
@@ -24,6 +25,8 @@ export interface AcceptOptions {
   readonly identity: Identity;
   readonly primitives: Primitives;
   readonly mails: Pick<MailStore, 'accept'>;
+  /** What is kept for the sender in the same write. */
+  readonly notices: Pick<Notices, 'writeCall'>;
   readonly directory: DirectorySource;
   readonly geometryOf: (directory: Directory) => Geometry;
   readonly now: () => number;
@@ -39,11 +42,11 @@ export async function acceptMail(
   options: AcceptOptions,
   mail: MixedMail,
 ): Promise<'stored' | 'repeat'> {
-  const { identity, primitives, mails, directory, geometryOf, now } = options;
+  const { identity, primitives, mails, notices, directory, geometryOf, now } = options;
   const held = directory.current();
   if (!held.ok) throw new PanoramixError('directory-unusable', held.reason);
   const lifetimeMs = held.directory.traffic.expiryMs;
-  const envelope = signEnvelope(primitives, identity, {
+  const envelope: Envelope = {
     mixnet: held.directory.mixnetId,
     messageId: mail.messageId,
     exit: mail.exit,
@@ -56,10 +59,14 @@ export async function acceptMail(
     bytes: mail.data.length,
     sha256: mail.sha256,
     expiryMs: coarseEnd(now(), lifetimeMs, Math.min(lifetimeMs / EXPIRY_STEPS, EXPIRY_STEP_MS_MAX)),
-  });
-  const messageBytes = joinedBytes(envelope, mail.data);
-  if (fragmentsOf(messageBytes, geometryOf(held.directory)) > FRAGMENTS_MAX) {
+  };
+  const signed = signEnvelope(primitives, identity, envelope);
+  const messageBytes = joinedBytes(signed, mail.data);
+  const fragments = fragmentsOf(messageBytes, geometryOf(held.directory));
+  if (fragments > FRAGMENTS_MAX) {
     throw new PanoramixError('mail-too-large', `${messageBytes} bytes`);
   }
-  return await mails.accept({ messageId: mail.messageId, envelope, data: mail.data });
+  const { messageId, data } = mail;
+  const notice = notices.writeCall(envelope, signed, data, fragments);
+  return await mails.accept({ messageId, envelope: signed, data, notice });
 }

@@ -8,12 +8,15 @@ import type { Log } from '../log.ts';
 import type { ArrivedMail, DeliveryResult } from '../mail/envelope.ts';
 import { assembleMail, type Assembled } from '../mixnet/assemble.ts';
 import type { Envelope, Recipient } from '../mixnet/envelope.ts';
+import { join } from '../mixnet/fragment.ts';
+import { splitMail } from '../mixnet/prepare.ts';
 import type { FragmentStore } from '../redis/fragment-store.ts';
 import { backoffMs } from '../redis/jobs.ts';
 import type { RunningJob } from '../redis/queues.ts';
 import type { Counters } from './counters.ts';
 import type { DeliveryProgress, RecipientOutcome } from './delivery-progress.ts';
 import type { DirectorySource } from './directory-source.ts';
+import type { Failures } from './failures.ts';
 
 /** Gives a mail to the mail server; says what became of each of its recipients. */
 export type Deliver = (mail: ArrivedMail) => Promise<DeliveryResult>;
@@ -26,6 +29,8 @@ export interface DelivererOptions {
   readonly progress: DeliveryProgress;
   readonly directory: DirectorySource;
   readonly deliver: Deliver;
+  /** Tells senders of what failed. */
+  readonly failures: Pick<Failures, 'remember' | 'failed' | 'isTold' | 'told'>;
   /** The operator's wider policy: domains besides those of the directory. */
   readonly acceptsDomain: (domain: string) => boolean;
   readonly counters: Counters;
@@ -71,20 +76,26 @@ export class Deliverer {
     const mail = assembleMail(view, (messageId) => fragments.idOf(messageId) === id, parts);
     if (mail.kind === 'mail') return await this.#give(id, mail);
     if (mail.temporary) return this.#again(id, mail.reason);
-    return await this.#refuse(id, mail.reason, mail.envelope);
+    const data = splitMail(join(parts))?.data ?? null;
+    return await this.#refuse(id, mail.reason, mail.envelope, data);
   }
 
   /** Gives the mail to those of our recipients that have no end yet. */
   async #give(id: string, mail: Extract<Assembled, { kind: 'mail' }>): Promise<Again | void> {
-    const { deliver } = this.#options;
+    const { deliver, failures, fragments, counters } = this.#options;
     const { envelope, ours } = mail;
     const before = await this.#outcomes(id);
+    if (before.size === 0 && (await failures.isTold(envelope))) {
+      counters.count('report-repeated');
+      return await fragments.markDelivered(id);
+    }
     const own = new Set(ours);
     const open = envelope.recipients.flatMap((recipient, place) =>
       before.has(place) || !own.has(recipient) ? [] : [{ recipient, place }],
     );
     const outcomes = new Map<number, RecipientOutcome>();
     if (open.length > 0) {
+      await failures.remember(envelope, mail.data);
       const result = await deliver(
         arrivedMail(
           envelope,
@@ -102,7 +113,7 @@ export class Deliverer {
     if (before.size + outcomes.size < envelope.recipients.length) {
       return this.#again(id, mail.foreign.length > 0 ? 'recipients-foreign' : 'delivery-deferred');
     }
-    return await this.#finish(id, envelope, new Map([...before, ...outcomes]));
+    return await this.#finish(id, envelope, mail.data, new Map([...before, ...outcomes]));
   }
 
   /** Outcomes so far, after those that could not be saved when they came. */
@@ -119,18 +130,24 @@ export class Deliverer {
   }
 
   /** Ends a mail that this exit will never take: all who have no end yet have failed. */
-  async #refuse(id: string, reason: string, envelope: Envelope | null): Promise<void> {
+  async #refuse(
+    id: string,
+    reason: string,
+    envelope: Envelope | null,
+    data: Uint8Array | null,
+  ): Promise<void> {
     this.#options.counters.count(reason);
     const outcomes = new Map(await this.#outcomes(id));
     for (const place of envelope?.recipients.keys() ?? []) {
       if (!outcomes.has(place)) outcomes.set(place, { outcome: 'failed', reason, reply: '' });
     }
-    await this.#finish(id, envelope, outcomes, reason);
+    await this.#finish(id, envelope, data, outcomes, reason);
   }
 
   async #finish(
     id: string,
     envelope: Envelope | null,
+    data: Uint8Array | null,
     outcomes: ReadonlyMap<number, RecipientOutcome>,
     refusal?: string,
   ): Promise<void> {
@@ -140,13 +157,15 @@ export class Deliverer {
       if (outcome.outcome === 'accepted' || address === undefined) return [];
       return [{ address, reason: outcome.reason, reply: outcome.reply }];
     });
-    if (failures.length > 0 || refusal !== undefined) {
-      await progress.keepFailed(id, { envelope, failures });
+    const accepted = outcomes.size - failures.length;
+    // First what is told, then what led to it: after a crash in between it is told once more, as the same.
+    if (envelope !== null && failures.length > 0) {
+      await this.#options.failures.failed(envelope, data, failures);
     }
+    if (envelope !== null && accepted > 0) await this.#options.failures.told(envelope);
     await fragments.markDelivered(id);
     await progress.remove(id);
     this.#attempts.delete(id);
-    const accepted = outcomes.size - failures.length;
     if (accepted > 0) counters.count('delivered');
     if (failures.length > 0) counters.count('recipient-failed', failures.length);
     const fields = {

@@ -1,11 +1,9 @@
 /**
  * What has become of each recipient of an arrived mail, so that a second attempt gives it to nobody
- * twice; and what has failed for good, kept for the report to its sender. Sealed: refusals quote
- * addresses.
+ * twice. Sealed: refusals quote addresses.
  */
 import { fromUtf8, toUtf8 } from '../bytes.ts';
 import type { Primitives } from '../crypto/primitives.ts';
-import type { Envelope } from '../mixnet/envelope.ts';
 import { guarded } from '../redis/clients.ts';
 import { coarseEnd, DAY_MS } from '../redis/coarse-time.ts';
 import type { Store } from '../redis/embedded.ts';
@@ -18,17 +16,6 @@ const KEPT_MS = 14 * DAY_MS;
 export type RecipientOutcome =
   | { readonly outcome: 'accepted' }
   | { readonly outcome: 'failed'; readonly reason: string; readonly reply: string };
-
-/** A mail that did not reach everybody, for the report to its sender. */
-export interface FailedMail {
-  /** Null where nobody's signature says who sent it. */
-  readonly envelope: Envelope | null;
-  readonly failures: readonly {
-    readonly address: string;
-    readonly reason: string;
-    readonly reply: string;
-  }[];
-}
 
 export class DeliveryProgress {
   readonly #store: Store;
@@ -79,27 +66,6 @@ export class DeliveryProgress {
     await guarded('forget a delivery', async () => {
       await this.#store.redis.del(this.#key(id));
     });
-  }
-
-  /** Keeps what failed, for the report. */
-  async keepFailed(id: string, failed: FailedMail): Promise<void> {
-    await guarded('keep what failed', async () => {
-      await this.#store.redis.set(
-        `${this.#store.prefix}:failed:${id}`,
-        this.#seal(failed, `failed:${id}`),
-        'PXAT',
-        coarseEnd(Date.now(), KEPT_MS),
-      );
-    });
-  }
-
-  /** What failed of a mail; null where nothing did. */
-  async failed(id: string): Promise<FailedMail | null> {
-    const sealed = await guarded('load what failed', async () => {
-      return await this.#store.redis.getBuffer(`${this.#store.prefix}:failed:${id}`);
-    });
-    const plain = sealed && this.#sealing.unseal(new Uint8Array(sealed), `failed:${id}`);
-    return plain === null ? null : (JSON.parse(toUtf8(plain)) as FailedMail);
   }
 
   #seal(value: unknown, context: string): Buffer {

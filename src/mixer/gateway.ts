@@ -6,6 +6,7 @@ import type { Identity } from '../crypto/keys.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import { PanoramixError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { BouncedRecipient } from '../mail/bounce.ts';
 import type { MixedMail } from '../mail/envelope.ts';
 import { drawDelayMs } from '../mixnet/delay.ts';
 import type { Directory } from '../mixnet/directory.ts';
@@ -24,8 +25,10 @@ import { DeliveryProgress } from './delivery-progress.ts';
 import type { DirectorySource } from './directory-source.ts';
 import type { Emission } from './emission.ts';
 import { FragmentQueues } from './fragment-queues.ts';
+import type { BounceVerdict } from './failures.ts';
 import { Outbound } from './outbound.ts';
 import { ReadyPackets } from './ready.ts';
+import { Reporting, type ReportingSettings } from './reporting.ts';
 import { Ticker } from './ticks.ts';
 
 /** Mean wait between the last fragment and delivery (design: mail). */
@@ -43,6 +46,8 @@ export interface GatewayOptions {
   readonly acceptsDomain?: (domain: string) => boolean;
   /** Default 20 s. */
   readonly exitDelayMeanMs?: number;
+  /** How senders are told what became of their mail. */
+  readonly reporting?: ReportingSettings;
 }
 
 /** What every part of a node works with. */
@@ -81,6 +86,7 @@ export class Gateway {
   readonly #ready: ReadyPackets;
   readonly #ticker: Ticker;
   readonly #queues: FragmentQueues;
+  readonly #reporting: Reporting;
   #workers: JobWorker[] = [];
   /** Complete messages that have their job: a backlog is not added again with each packet. */
   #queued: ReadonlySet<string> = new Set();
@@ -102,7 +108,22 @@ export class Gateway {
     this.fragments = new FragmentStore(store, { primitives, storageKey });
     this.#queues = new FragmentQueues(store);
     const queues = this.#queues;
-    const outbound = new Outbound({ queues, records, sent, primitives, counters, log, now });
+    const outbound = new Outbound({
+      queues,
+      records,
+      sent,
+      primitives,
+      onExpired: async (messageId) => await this.#reporting.notices.expired(messageId),
+      counters,
+      log,
+      now,
+    });
+    this.#reporting = new Reporting(host, settings.reporting ?? {}, {
+      mails,
+      outbound,
+      deliver: settings.deliver,
+      accept: async (mail) => await this.accept(mail),
+    });
     const ready = new ReadyPackets({ random, now, me: identity.peerId, view, outbound });
     outbound.onQueued = (exit) => void ready.fill(exit).catch(() => undefined);
     const parts = { random, now, view, ready, emission, outbound, isBackedUp, counters, log };
@@ -132,6 +153,7 @@ export class Gateway {
       progress: new DeliveryProgress(store, { primitives, storageKey }),
       directory,
       deliver: this.#settings.deliver,
+      failures: this.#reporting.failures,
       acceptsDomain: this.#settings.acceptsDomain ?? (() => false),
     });
     this.#workers = [
@@ -139,10 +161,12 @@ export class Gateway {
       await openWorker(store, 'mail', async ({ id }) => await this.#prepare(id)),
     ];
     this.#ticker.start();
+    this.#reporting.start();
   }
 
   async stop(): Promise<void> {
     await this.#ticker.stop();
+    await this.#reporting.stop();
     for (const worker of this.#workers) await worker.close();
     await this.#ready.close();
     await this.#queues.close();
@@ -158,10 +182,19 @@ export class Gateway {
       throw new PanoramixError('storage-pressure', 'entry is closed until there is room again');
     }
     const mails = this.#mails;
-    const parts = { identity, primitives, mails, directory, geometryOf, now };
+    const { notices } = this.#reporting;
+    const parts = { identity, primitives, mails, notices, directory, geometryOf, now };
     const result = await acceptMail(parts, mail);
     counters.count(`mail-${result}`);
     return result;
+  }
+
+  /** A bounce has come to the return address of a mail that was delivered here. */
+  async bounced(
+    messageId: string,
+    recipients: readonly BouncedRecipient[],
+  ): Promise<BounceVerdict> {
+    return await this.#reporting.bounced(messageId, recipients);
   }
 
   /** A fragment of ours is with its exit for good, and its record gone: it is not sent again. */

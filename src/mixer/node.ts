@@ -6,6 +6,7 @@
  */
 import type { ControllerClient } from '../client/controller.ts';
 import { asPanoramixError, PanoramixError } from '../errors.ts';
+import type { BouncedRecipient } from '../mail/bounce.ts';
 import type { MixedMail } from '../mail/envelope.ts';
 import type { CommitEntry } from '../redis/journal.ts';
 import { requireStorageKey } from '../redis/key-check.ts';
@@ -16,6 +17,7 @@ import { SentStore } from '../redis/sent-store.ts';
 import { Counters } from './counters.ts';
 import { limitedRefresh } from './directory-source.ts';
 import { Emission, TICKS_OWNER } from './emission.ts';
+import type { BounceVerdict } from './failures.ts';
 import { Forwarder } from './forward.ts';
 import { Gateway, type GatewayHost, type GatewayOptions, type NodeParts } from './gateway.ts';
 import { Intake } from './intake.ts';
@@ -129,6 +131,19 @@ export class MixNode {
   async accept(mail: MixedMail): Promise<'stored' | 'repeat'> {
     if (this.#gateway === null) throw new PanoramixError('unexpected', 'this node takes no mail');
     return await this.#gateway.accept(mail);
+  }
+
+  /**
+   * Takes in a bounce that came to the return address of a mail that was delivered here.
+   * @returns `bounce-reported`, durable; else why it is dropped
+   * @throws PanoramixError `redis-unavailable`: say 451
+   */
+  async bounced(
+    messageId: string,
+    recipients: readonly BouncedRecipient[],
+  ): Promise<BounceVerdict> {
+    if (this.#gateway === null) throw new PanoramixError('unexpected', 'this node takes no mail');
+    return await this.#gateway.bounced(messageId, recipients);
   }
 
   #host(mixing: JobQueue, forwarder: Forwarder): GatewayHost {

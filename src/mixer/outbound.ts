@@ -3,7 +3,7 @@
  * exit, from which ticks take the oldest. What waits is the fragment, not a packet: its route is drawn
  * when its tick is near. It stays stored until its exit has acked it or it has expired.
  */
-import { concat, toHex, writeUint } from '../bytes.ts';
+import { concat, fromHex, toHex, writeUint } from '../bytes.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import { PanoramixError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -43,6 +43,8 @@ export interface OutboundOptions {
   readonly records: Pick<Records, 'put' | 'load' | 'remove' | 'pending' | 'recordId'>;
   readonly sent: Pick<SentStore, 'sends' | 'removeSends'>;
   readonly primitives: Primitives;
+  /** Told of a mail before a part of it is given up; durable when it returns. */
+  readonly onExpired: (messageId: string) => Promise<void>;
   readonly counters: Counters;
   readonly log: Log;
   readonly now: () => number;
@@ -146,6 +148,13 @@ export class Outbound {
 
   /** Gives a fragment up whose exit may have forgotten its message by now. */
   async expire({ job, fragment }: Pick<TakenFragment, 'job' | 'fragment'>): Promise<void> {
+    try {
+      await this.#options.onExpired(toHex(fragment.messageId));
+    } catch (thrown) {
+      // Where Redis fails, the job does not stay with us, taken and forgotten.
+      await job.giveBack().catch(() => undefined);
+      throw thrown;
+    }
     await this.discard(job);
     this.#sayExpired(fragment);
   }
@@ -195,6 +204,7 @@ export class Outbound {
     const record = await records.load(id);
     const fragment = record && decodeFragment(record.packet, geometry);
     if (fragment === null || fragment.expiryMs > now()) return false;
+    await this.#options.onExpired(toHex(fragment.messageId));
     await records.remove(id);
     await sent.removeSends(id);
     for (const kind of ['first', 'resend'] as const) {
@@ -240,7 +250,13 @@ export class Outbound {
     return (bytes && decodeSends(bytes)) ?? NEVER_SENT;
   }
 
-  #idOf(exit: string, { messageId, index }: Fragment): string {
+  /** The records of a mail's fragments, in order; those that its exit has acked are gone. */
+  fragmentIds(exit: string, messageId: string, total: number): string[] {
+    const id = fromHex(messageId) as Uint8Array;
+    return Array.from({ length: total }, (_, index) => this.#idOf(exit, { messageId: id, index }));
+  }
+
+  #idOf(exit: string, { messageId, index }: Pick<Fragment, 'messageId' | 'index'>): string {
     const name = concat(messageId, writeUint(index, 4));
     return this.#options.records.recordId(OWNER + exit, name);
   }

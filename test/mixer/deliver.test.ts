@@ -14,6 +14,7 @@ import { Journal } from '../../src/redis/journal.ts';
 import { Records } from '../../src/redis/records.ts';
 import { createSphinx } from '../../src/sphinx/index.ts';
 import { madeDirectory, madeNode } from '../mixnet/made-directory.ts';
+import { exitFailures } from './exit-failures.ts';
 import { killServer, temporaryDataDir, temporaryStore, until } from '../redis/private-redis.ts';
 
 const params = { group: 'X25519', headerLen: 320, bodyLen: 4096 } as const;
@@ -70,6 +71,7 @@ async function createExit(t: ExecutionContext, serve: () => Promise<void>) {
       await serve();
       return { accepted: recipients.map(({ address }) => address), refused: [] };
     },
+    failures: exitFailures(store, storageKey, directory),
     acceptsDomain: () => false,
     counters: new Counters(),
     log: silentLog,

@@ -59,11 +59,13 @@ export async function outboundParts(store: Store, over: { readonly now?: () => n
   const queues = new FragmentQueues(store);
   const mixing = await openQueue(store, 'mixing');
   const log = silentLog;
+  const expired: string[] = [];
   const outbound = new Outbound({
     queues,
     records,
     sent,
     primitives: native,
+    onExpired: async (messageId) => await Promise.resolve(void expired.push(messageId)),
     counters,
     log,
     now,
@@ -83,6 +85,7 @@ export async function outboundParts(store: Store, over: { readonly now?: () => n
     outbound,
     watch,
     emission,
+    expired,
     ready: () => new ReadyPackets({ random, now, me: ME, view, outbound }),
     traffic: directory.traffic,
     /** Stores a fragment and queues it, as the cutting of a mail does; its id. */
