@@ -31,17 +31,21 @@ export interface WatchedKey {
   readonly foundIn: readonly Finding[];
   /** Packets that it sealed, out of the append-only file, which it opened while it lived. */
   readonly sealed: readonly StoredValue[];
-  /** A second name of the key file: what is left of its bytes once the node has unlinked it. */
+  /** A second name of the file with both: what is left of its bytes once the node has unlinked it. */
   readonly remains: string;
 }
 
-interface KeyFile {
+/** What the two files of an endpoint hold (`src/mixer/endpoint-files.ts`). */
+interface KeyFiles {
   readonly endpoint_id: string;
   readonly mix_secret: string;
   readonly storage_key: string;
   readonly opens: string;
   readonly closes: string;
 }
+
+const LIFE = '.life.json';
+const SECRET = '.secret.json';
 
 interface Peer {
   readonly name: string;
@@ -155,11 +159,11 @@ export class KeyWatch {
     const there = new Set<string>();
     for (const { name, nodeDataDir } of this.#real.mixnet.peers) {
       const folder = join(nodeDataDir, 'endpoints');
-      for (const path of jsonFiles(folder)) {
-        const file = readKeyFile(path);
-        if (file === null) continue;
-        there.add(file.endpoint_id);
-        if (!this.#keys.has(file.endpoint_id)) this.#note(name, path, file, nowMs);
+      for (const id of endpointIds(folder)) {
+        const keys = readKeyFiles(join(folder, id));
+        if (keys === null) continue;
+        there.add(id);
+        if (!this.#keys.has(id)) this.#note(name, join(folder, id + SECRET), keys, nowMs);
       }
     }
     for (const key of this.#keys.values()) {
@@ -167,7 +171,7 @@ export class KeyWatch {
     }
   }
 
-  #note(node: string, path: string, file: KeyFile, nowMs: number): void {
+  #note(node: string, path: string, file: KeyFiles, nowMs: number): void {
     const remains = join(this.#remains, file.endpoint_id);
     try {
       linkSync(path, remains);
@@ -257,22 +261,26 @@ function ownerOf({ key, value }: StoredValue): string | null {
   return value.toString('latin1', 1, 1 + (value[0] ?? 0));
 }
 
-function jsonFiles(folder: string): readonly string[] {
+/** Endpoints whose secrets are there. */
+function endpointIds(folder: string): readonly string[] {
   try {
     return readdirSync(folder)
-      .filter((name) => name.endsWith('.json'))
-      .map((name) => join(folder, name));
+      .filter((name) => name.endsWith(SECRET))
+      .map((name) => name.slice(0, -SECRET.length));
   } catch {
     return [];
   }
 }
 
-/** Null where it is being written, overwritten or gone. */
-function readKeyFile(path: string): KeyFile | null {
+/** Null where one is being written, overwritten or gone. */
+function readKeyFiles(path: string): KeyFiles | null {
   try {
-    const file = JSON.parse(readFileSync(path, 'utf8')) as KeyFile;
-    return fromHex(file.mix_secret)?.length === 32 && fromHex(file.storage_key)?.length === 32
-      ? file
+    const [life, secret] = [LIFE, SECRET].map((ending) => {
+      return JSON.parse(readFileSync(path + ending, 'utf8')) as Partial<KeyFiles>;
+    });
+    const keys = { ...life, ...secret } as KeyFiles;
+    return fromHex(keys.mix_secret)?.length === 32 && fromHex(keys.storage_key)?.length === 32
+      ? keys
       : null;
   } catch {
     return null;
