@@ -10,6 +10,7 @@ import { asPanoramixError } from '../errors.ts';
 import { readOrCreateIdentity } from '../key-files.ts';
 import { MixnetStateFile } from '../mixer/mixnet-state.ts';
 import { Terminal } from '../terminal.ts';
+import { trustAuthorities } from '../tls-files.ts';
 import { batchOf, type BatchMixnetFound } from '../wizard/batch.ts';
 import type { Answers } from '../wizard/dialogue/answers.ts';
 import { DialogueDecisions } from '../wizard/dialogue/dialogue-decisions.ts';
@@ -163,6 +164,7 @@ function operatedBy(config: Config, configPath: string): Operated {
   const gatewayId = state.read()?.batch?.endpoint_id;
   if (roles?.includes('gateway')) return { verb: 'gateway', configPath };
   if (gatewayId === undefined) return { verb: 'mix', configPath };
+  trustAuthorities(config.tls_ca);
   const identity = readOrCreateIdentity(config.data_dir, native);
   const client = new ControllerClient({ url, identity, primitives: native });
   const countMessages = async (): Promise<number> => {

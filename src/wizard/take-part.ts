@@ -2,6 +2,7 @@
  * A configuration file as the wizards' options: creates or joins the mixnet that its section `mixnet:`
  * describes, whoever decides. Run again after anything, it goes on where it was.
  */
+import { requireUrlForOthers } from '../api/controller-url.ts';
 import { ControllerClient } from '../client/controller.ts';
 import { section, type Config } from '../config.ts';
 import type { Primitives } from '../crypto/primitives.ts';
@@ -9,6 +10,7 @@ import { PanoramixError } from '../errors.ts';
 import { readOrCreateIdentity } from '../key-files.ts';
 import { silentLog } from '../log.ts';
 import { gatewayIdOf } from '../mixer/batch/creation.ts';
+import { trustAuthorities } from '../tls-files.ts';
 import { foundBatch, joinAny, type BatchMixnetFound, type BatchProposal } from './batch.ts';
 import { foundMixnet, foundPeer } from './found.ts';
 import type { FoundPeerOptions, Mixnet, PeerOptions } from './options.ts';
@@ -39,8 +41,10 @@ export async function takePart(
   taking: TakingPart,
 ): Promise<Mixnet | BatchMixnetFound> {
   const wish = section(config, 'mixnet');
+  trustAuthorities(config.tls_ca);
   const options = peerOptions(config, taking);
   const node = nodeWish(wish);
+  if (node) requireUrlForOthers(section(config, 'node').controller_url, wish.catalog_url);
   if (wish.action === 'create') {
     const isBatch = wish.endpoint !== undefined || taking.askEndpoint !== undefined;
     return isBatch ? await createBatch(config, taking, options) : await createMail(config, options);

@@ -8,6 +8,7 @@ import { accessSync, constants, mkdirSync, readFileSync } from 'node:fs';
 import { createServer as createPlainServer, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { z } from 'zod';
+import { tlsTroubleOf } from '../../client/tls-reasons.ts';
 import { formatDuration } from '../../terminal.ts';
 
 const ANSWER_MS_MAX = 5_000;
@@ -18,7 +19,14 @@ const CLOCK_OFF_MS_MAX = 300_000;
 const health = z.object({ status: z.literal('ok') });
 
 /** What came of a check: null where all is well; `warning` does not stop anybody. */
-export type Finding = { readonly problem: string } | { readonly warning: string } | null;
+export type Finding =
+  | {
+      readonly problem: string;
+      /** Of a certificate that would be believed if its authority were. */
+      readonly isUntrusted?: true;
+    }
+  | { readonly warning: string }
+  | null;
 
 /** Whether a controller answers at a URL, and by which clock. */
 export async function checkController(url: string): Promise<Finding> {
@@ -30,7 +38,13 @@ export async function checkController(url: string): Promise<Finding> {
       signal: AbortSignal.timeout(ANSWER_MS_MAX),
     });
   } catch (error) {
-    return { problem: `no controller answers at ${url}: ${causeOf(error)}` };
+    const trouble = tlsTroubleOf(error);
+    if (trouble === null) {
+      return { problem: `no controller answers at ${url}: ${causeOf(error)}` };
+    }
+    const isUntrusted = trouble.reason === 'tls-untrusted';
+    const problem = `${trouble.reason}: the controller at ${url}: ${trouble.remedy}`;
+    return { problem, ...(isUntrusted && { isUntrusted }) };
   }
   const json: unknown = await answer.json().catch(() => null);
   if (!answer.ok || !health.safeParse(json).success) {

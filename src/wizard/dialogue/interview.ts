@@ -10,11 +10,12 @@ import type { Primitives } from '../../crypto/primitives.ts';
 import { PanoramixError } from '../../errors.ts';
 import { MixnetStateFile } from '../../mixer/mixnet-state.ts';
 import { refuseTerms, type PacketParams } from '../../mixnet/directory-texts.ts';
+import { trustAuthorities } from '../../tls-files.ts';
 import { refuseChain } from '../batch.ts';
 import type { Answers } from './answers.ts';
 import { checkController, checkFolder } from './checks.ts';
 import { provideKey } from './key.ts';
-import { textOf, type Question } from './question.ts';
+import { textOf, type Question, type Value } from './question.ts';
 import { PACKETS, QUESTIONS as Q } from './questions.ts';
 
 /** Name of the state file in the data folder, as `node.mixnet_file` has it by default. */
@@ -40,6 +41,7 @@ export async function interview(
   options: { readonly isShown: boolean },
 ): Promise<Interviewed> {
   const { talk } = answers;
+  if (answers.given(Q.tls_ca) !== null) believe(answers, await answers.ask(Q.tls_ca));
   const catalogUrl = await askController(answers, Q.CATALOG_URL, Q.CATALOG_URL.proposal);
   const role = (await answers.ask(Q.role)) === 'create' ? 'create' : 'join';
   const purpose = (await answers.ask(Q.purpose)) === 'mail' ? 'mail' : 'batch';
@@ -93,10 +95,30 @@ async function askController(
       choices: [
         { value: 'again', hint: `try ${url} again` },
         { value: 'other', hint: 'another URL' },
+        ...(finding.isUntrusted ? [AUTHORITY] : []),
       ],
     });
     if (next === 'other') url = String(await answers.askAnew(question, url));
+    if (next === 'authority') await askAuthority(answers);
   }
+}
+
+const AUTHORITY = { value: 'authority', hint: 'name the file of your own certificate authority' };
+
+/** Until a file is named that holds an authority's certificate. */
+async function askAuthority(answers: Answers): Promise<void> {
+  for (;;) {
+    try {
+      return believe(answers, await answers.askAnew(Q.tls_ca));
+    } catch (error) {
+      if (!(error instanceof PanoramixError) || error.code !== 'config-invalid') throw error;
+      answers.talk.warn(error.message);
+    }
+  }
+}
+
+function believe(answers: Answers, file: Value): void {
+  trustAuthorities(resolve(dirname(answers.config.path), String(file)));
 }
 
 async function askParams(answers: Answers, purpose: 'mail' | 'batch'): Promise<void> {

@@ -2,6 +2,7 @@
  * One question of a wizard: its name (D4.2's where it has one), its words, its default, what a good answer
  * is, and where in the configuration file the answer stands.
  */
+import { isInsecureUrl } from '../../api/controller-url.ts';
 
 /** An answer as it stands in the configuration file. */
 export type Value = string | number | boolean | readonly string[];
@@ -68,12 +69,13 @@ export function parseNumber(min: number, max: number, isWhole = true) {
   };
 }
 
-/** An http or https URL, with the slash at its end that D4.2 writes. */
+/** A controller's URL, https or on this host, with the slash at its end that D4.2 writes. */
 export function parseUrl(text: string): Parsed {
   const url = URL.parse(text.trim());
   if (!url || !/^https?:$/.test(url.protocol)) {
     return { problem: 'expected a URL such as https://mix.example.org/' };
   }
+  if (isInsecureUrl(url)) return { problem: 'plain HTTP to another host: take its https URL' };
   if (url.search || url.hash || url.username) return { problem: 'no ?, # or user name in it' };
   return { value: url.href.endsWith('/') ? url.href : `${url.href}/` };
 }

@@ -65,6 +65,14 @@ export const QUESTIONS = {
     proposal: 'http://127.0.0.1:8000/',
     parse: parseUrl,
   },
+  tls_ca: {
+    name: 'tls_ca',
+    flag: 'tls-ca',
+    key: ['tls_ca'],
+    message: 'Which file holds the certificate of your own authority (PEM)?',
+    help: 'Only where no public authority has signed the controllers’ certificates.',
+    parse: parseText(1024),
+  },
   role: {
     name: 'role',
     flag: 'role',
