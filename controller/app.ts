@@ -129,6 +129,7 @@ function contextOf(options: ControllerOptions, limits: Limits): ControllerContex
     nodes: options.nodes ?? { has: () => false },
     strangers: new StrangersRoom(store.redis),
     throttle: new Throttle(limits),
+    proposal: options.proposal ?? null,
   };
 }
 

@@ -36,6 +36,8 @@ export interface ControllerOptions {
   readonly nodes?: KnownNodes;
   /** How fast it may be asked; else `LIMITS`. */
   readonly limits?: Limits;
+  /** What wizards that create a mixnet here are to propose; shown by /health. */
+  readonly proposal?: object;
 }
 
 /** What the resources share. */
@@ -49,6 +51,7 @@ export interface ControllerContext {
   readonly nodes: KnownNodes;
   readonly strangers: StrangersRoom;
   readonly throttle: Throttle;
+  readonly proposal: object | null;
 }
 
 /** A rule's answer: what shall be, or the reason why not. */

@@ -98,6 +98,16 @@ const schema = z.strictObject({
       tls: z.strictObject({ cert: z.string().min(1), key: z.string().min(1) }).optional(),
       /** The wizard's state file of the node that this controller serves; says who the nodes are. */
       mixnet_file: z.string().optional(),
+      /** What its wizards propose to who creates a mixnet here; names as in D4.2 §5.1. */
+      proposal: z
+        .strictObject({
+          purpose: z.enum(['mail', 'batch']),
+          backend: z.literal('SPHINXMIX'),
+          body_len: z.int().min(64).max(1_048_576),
+          group: packetGroup,
+          header_len: z.int(),
+        })
+        .optional(),
       /** Addresses of the proxies in front, whose X-Forwarded-For is believed. */
       trusted_proxies: z.array(z.union([z.ipv4(), z.ipv6()])).default([]),
     })

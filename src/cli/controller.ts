@@ -38,6 +38,7 @@ async function startController(config: Config, log: Log): Promise<Running> {
     mixnet_file: mixnetFile,
     trusted_proxies: trustedProxies,
     tls,
+    proposal,
   } = section(config, 'controller');
   lockDataDir(config.data_dir, 'controller');
   if (!isLoopback(listen.host) && tls === undefined) {
@@ -60,6 +61,7 @@ async function startController(config: Config, log: Log): Promise<Running> {
     log,
     limits: { ...LIMITS, trustedProxies },
     ...(mixnetFile && { nodes: new NodesOfStateFile(mixnetFile) }),
+    ...(proposal && { proposal }),
   });
   let unwatch: () => void;
   try {

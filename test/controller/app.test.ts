@@ -132,6 +132,12 @@ test('health tells whether Redis answers', async (t) => {
   }
 });
 
+test('health says what its operator proposes to who creates a mixnet there', async (t) => {
+  const proposal = { purpose: 'batch', body_len: 1024 };
+  const bed = await privateController(t, store(), { proposal });
+  t.deepEqual((await bed.fetch('/health')).body, { status: 'ok', storage: 'open', proposal });
+});
+
 test('while storage fills up messages wait first, then everything new, but not what removes', async (t) => {
   let state: 'open' | 'entry-closed' | 'settle-only' = 'open';
   const shared = store();
