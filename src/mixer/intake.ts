@@ -31,6 +31,8 @@ export interface IntakeOptions {
   readonly client: Pick<ControllerClient, 'listMessages' | 'releaseMessages'>;
   /** Threads that peel packets. */
   readonly threads: number | undefined;
+  /** Packets that each endpoint can remember. */
+  readonly tagsMax: number;
   readonly records: Records;
   readonly sent: SentStore;
   readonly watch: LoopWatch;
@@ -56,10 +58,15 @@ export class Intake implements Collecting {
   readonly #rarely = new Rarely();
 
   constructor(options: IntakeOptions) {
-    const { store, records, sent, watch, fragments, now, onKept } = options;
+    const { store, records, sent, watch, fragments, now, onKept, tagsMax } = options;
     this.#options = options;
     this.#pool = new PeelPool(options.threads);
-    this.#journal = new Journal(store, { records, ...(fragments && { fragments }), now });
+    this.#journal = new Journal(store, {
+      records,
+      ...(fragments && { fragments }),
+      tagsMax,
+      now,
+    });
     this.#returns = new Returns({ pool: this.#pool, sent, watch, onKept });
     this.#acks = this.#createAcks();
   }

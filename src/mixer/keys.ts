@@ -73,15 +73,20 @@ export interface KeysOptions {
 
 /** The keys in a data folder, with what the store holds of them. */
 export function createKeys(
-  options: Omit<KeysOptions, 'files' | 'journal' | 'records'> & { readonly dataDir: string },
+  options: Omit<KeysOptions, 'files' | 'journal' | 'records'> & {
+    readonly dataDir: string;
+    /** Packets that an endpoint can remember; the default is the journal's. */
+    readonly tagsMax?: number;
+  },
 ): Keys {
-  const { dataDir, primitives, store } = options;
+  const { dataDir, primitives, store, tagsMax } = options;
   const files = new EndpointFiles(dataDir, primitives);
   const records = new Records(store, {
     primitives,
     storageKeys: (endpointId) => files.get(endpointId)?.endpoint?.storageKey ?? null,
   });
-  return new Keys({ ...options, files, records, journal: new Journal(store, { records }) });
+  const journal = new Journal(store, { records, ...(tagsMax !== undefined && { tagsMax }) });
+  return new Keys({ ...options, files, records, journal });
 }
 
 /** See the head of this file. */
@@ -103,6 +108,11 @@ export class Keys {
   constructor(options: KeysOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
+  }
+
+  /** Packets that each endpoint can remember. */
+  get tagsMax(): number {
+    return this.#options.journal.tagsMax;
   }
 
   /** Endpoints that are not destroyed and take packets, by the time at which they open: a node's entry. */
@@ -278,7 +288,8 @@ export class Keys {
     const { client, records } = this.#options;
     const { endpointId, endpoint } = position;
     if (endpoint === null) return;
-    // After a start it is not collected yet; what came before its end is still to be read.
+    // After a start it is neither shown nor collected yet; what came before its end is still to be read.
+    this.#opened.add(endpointId);
     await this.#collect(endpoint);
     if ((await closeStepwise(client, position, 'keep')) === 'unread') return;
     await this.#endCollecting(endpointId);

@@ -202,6 +202,7 @@ export class MixNode {
       counters: this.counters,
       client: ownController,
       threads,
+      tagsMax: keys.tagsMax,
       records: this.#records,
       sent: this.#sent,
       watch: this.#watch,

@@ -32,6 +32,14 @@ function life(opensHour: number, closesHour: number): KeyLife {
   return { opensMs, closesMs, keyLifetimeMs: DAY_MS };
 }
 
+function named(endpointId: string, key: KeyLife, first = 1) {
+  return { ...key, endpointId, publicKey: Uint8Array.of(first) };
+}
+
+function at(hour: number): number {
+  return START_MS + hour * HOUR_MS;
+}
+
 for (const [what, lives, atHour, made] of [
   [
     'nothing yet: at once, and five minutes back for clocks that are behind',
@@ -84,12 +92,12 @@ test('a key shuts an eighth of its life after it closes and ends after a quarter
 
 test('of keys that are open senders use the one that closes last', (t) => {
   const keys = [life(18, 42), life(0, 24), life(36, 60)];
-  const at = (hour: number) => keyInUse(keys, START_MS + hour * HOUR_MS);
-  t.is(at(17), keys[1] as KeyLife);
-  t.is(at(18), keys[0] as KeyLife);
-  t.is(at(35), keys[0] as KeyLife);
-  t.is(at(36), keys[2] as KeyLife);
-  t.is(at(60), null);
+  const usedAt = (hour: number) => keyInUse(keys, at(hour));
+  t.is(usedAt(17), keys[1] as KeyLife);
+  t.is(usedAt(18), keys[0] as KeyLife);
+  t.is(usedAt(35), keys[0] as KeyLife);
+  t.is(usedAt(36), keys[2] as KeyLife);
+  t.is(usedAt(60), null);
 });
 
 test('a key that is nearly full has a successor at once, which senders use; and only one', (t) => {
@@ -131,14 +139,8 @@ test('a key made for longer than keys live now is cut short, but never within wh
 });
 
 test('a directory is outdated where it lacks a key in use or names one that is gone, not for one ahead', (t) => {
-  const named = (endpointId: string, key: KeyLife, first = 1) => ({
-    ...key,
-    endpointId,
-    publicKey: Uint8Array.of(first),
-  });
   const one = named('one', life(0, 24));
   const two = named('two', life(18, 42));
-  const at = (hour: number): number => START_MS + hour * HOUR_MS;
   t.false(isOutdated([one], [one], at(1)));
   t.false(isOutdated([one], [one, two], at(17)), 'the next snapshot will name it');
   t.true(isOutdated([one], [one, two], at(18)));
