@@ -6,6 +6,7 @@ import { Command } from 'commander';
 import { demoCommand, receiverCommand } from './demo.ts';
 import { controllerCommand } from './controller.ts';
 import { gatewayCommand, mixCommand } from './node.ts';
+import { serverWizardCommand } from './server-wizard.ts';
 import { simulateCommand } from './simulate.ts';
 import { sphinxCommand } from './sphinx.ts';
 import { statusCommand } from './status.ts';
@@ -18,6 +19,7 @@ const program = new Command('panoramix')
   .addCommand(gatewayCommand())
   .addCommand(mixCommand())
   .addCommand(controllerCommand())
+  .addCommand(serverWizardCommand())
   .addCommand(wizardCommand())
   .addCommand(statusCommand())
   .addCommand(simulateCommand())

@@ -32,11 +32,17 @@ export class Answers {
   readonly config: ConfigFile;
   readonly talk: Talk;
   readonly #sources: Sources;
+  #isReview = false;
 
   constructor(sources: Sources) {
     this.#sources = sources;
     this.config = sources.config;
     this.talk = sources.talk;
+  }
+
+  /** From now on what the configuration file says is asked again, as a default. */
+  review(): void {
+    this.#isReview = true;
   }
 
   /**
@@ -48,6 +54,7 @@ export class Answers {
     const kept = this.#kept(question);
     const said = this.#sources.said.get(question.name);
     if (said) return await this.#take(question, said, kept);
+    if (kept !== null && this.#isReview) return await this.askAnew(question, textOf(kept));
     if (kept !== null) {
       this.talk.say(`${question.name}: ${textOf(kept)}`);
       return kept;

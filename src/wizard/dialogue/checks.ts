@@ -16,7 +16,20 @@ const ANSWER_MS_MAX = 5_000;
 const CLOCK_OFF_MS_WARN = 30_000;
 const CLOCK_OFF_MS_MAX = 300_000;
 
-const health = z.object({ status: z.literal('ok') });
+const health = z.object({
+  status: z.literal('ok'),
+  // What it says otherwise is its own affair: nothing is proposed then.
+  proposal: z
+    .object({
+      purpose: z.enum(['mail', 'batch']),
+      group: z.enum(['X25519', 'P-224']),
+      header_len: z.int(),
+      body_len: z.int(),
+    })
+    .nullish()
+    .catch(null),
+});
+type ControllerProposal = NonNullable<z.output<typeof health>['proposal']>;
 
 /** What came of a check: null where all is well; `warning` does not stop anybody. */
 export type Finding =
@@ -28,8 +41,15 @@ export type Finding =
   | { readonly warning: string }
   | null;
 
+/** A controller as it answers. */
+export interface ControllerFinding {
+  readonly finding: Finding;
+  /** What its operator proposes to who creates a mixnet there. */
+  readonly proposal: ControllerProposal | null;
+}
+
 /** Whether a controller answers at a URL, and by which clock. */
-export async function checkController(url: string): Promise<Finding> {
+export async function checkController(url: string): Promise<ControllerFinding> {
   const sentMs = Date.now();
   let answer: Response;
   try {
@@ -39,25 +59,27 @@ export async function checkController(url: string): Promise<Finding> {
     });
   } catch (error) {
     const trouble = tlsTroubleOf(error);
-    if (trouble === null) {
-      return { problem: `no controller answers at ${url}: ${causeOf(error)}` };
-    }
+    if (trouble === null) return bad(`no controller answers at ${url}: ${causeOf(error)}`);
     const isUntrusted = trouble.reason === 'tls-untrusted';
-    const problem = `${trouble.reason}: the controller at ${url}: ${trouble.remedy}`;
-    return { problem, ...(isUntrusted && { isUntrusted }) };
+    return bad(`${trouble.reason}: the controller at ${url}: ${trouble.remedy}`, isUntrusted);
   }
-  const json: unknown = await answer.json().catch(() => null);
-  if (!answer.ok || !health.safeParse(json).success) {
-    return { problem: `${url} answers, but not as a controller in good health (${answer.status})` };
+  const parsed = health.safeParse(await answer.json().catch(() => null));
+  if (!answer.ok || !parsed.success) {
+    return bad(`${url} answers, but not as a controller in good health (${answer.status})`);
   }
   const theirsMs = Date.parse(answer.headers.get('date') ?? '');
   // The header has whole seconds: half of one more is its middle.
   const offMs = theirsMs + 500 - (sentMs + Date.now()) / 2;
   const off = `the clock of ${url} is ${formatDuration(Math.abs(offMs))} ${offMs > 0 ? 'ahead of' : 'behind'} ours`;
   if (Math.abs(offMs) > CLOCK_OFF_MS_MAX) {
-    return { problem: `${off}: it would refuse what we sign; set the clock that is wrong` };
+    return bad(`${off}: it would refuse what we sign; set the clock that is wrong`);
   }
-  return Math.abs(offMs) > CLOCK_OFF_MS_WARN ? { warning: off } : null;
+  const finding = Math.abs(offMs) > CLOCK_OFF_MS_WARN ? { warning: off } : null;
+  return { finding, proposal: parsed.data.proposal ?? null };
+}
+
+function bad(problem: string, isUntrusted = false): ControllerFinding {
+  return { finding: { problem, ...(isUntrusted && { isUntrusted }) }, proposal: null };
 }
 
 /** Whether a folder is there, or can be made, and written to. */
@@ -92,23 +114,23 @@ export interface Door {
  * Whether an address is free and our URL leads to it: for a moment something of ours listens there and is asked
  * for a number that nobody else knows.
  */
-export async function checkDoor(door: Door, url: string): Promise<readonly Finding[]> {
+export async function checkDoor(door: Door, url: string): Promise<Finding> {
   const secret = randomBytes(16).toString('hex');
   let server: Server;
   try {
     server = await listen(door, secret);
   } catch (error) {
-    return [{ problem: `${door.host}:${door.port} cannot be listened on: ${causeOf(error)}` }];
+    return { problem: `${door.host}:${door.port} cannot be listened on: ${causeOf(error)}` };
   }
   try {
     const answer = await fetch(`${url}panoramix/health`, {
       redirect: 'error',
       signal: AbortSignal.timeout(ANSWER_MS_MAX),
     });
-    if ((await answer.text()) === secret) return [null];
-    return [{ warning: `${url} leads to another server than ${door.host}:${door.port}` }];
+    if ((await answer.text()) === secret) return null;
+    return { warning: `${url} leads to another server than ${door.host}:${door.port}` };
   } catch (error) {
-    return [{ warning: `${url} is not reached from this host: ${causeOf(error)}` }];
+    return { warning: `${url} is not reached from this host: ${causeOf(error)}` };
   } finally {
     server.closeAllConnections();
     await new Promise((done) => server.close(done));

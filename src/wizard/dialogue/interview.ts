@@ -13,7 +13,7 @@ import { refuseTerms, type PacketParams } from '../../mixnet/directory-texts.ts'
 import { trustAuthorities } from '../../tls-files.ts';
 import { refuseChain } from '../batch.ts';
 import type { Answers } from './answers.ts';
-import { checkController, checkFolder } from './checks.ts';
+import { checkController, checkFolder, type ControllerFinding } from './checks.ts';
 import { provideKey } from './key.ts';
 import { textOf, type Question, type Value } from './question.ts';
 import { PACKETS, QUESTIONS as Q } from './questions.ts';
@@ -42,10 +42,15 @@ export async function interview(
 ): Promise<Interviewed> {
   const { talk } = answers;
   if (answers.given(Q.tls_ca) !== null) believe(answers, await answers.ask(Q.tls_ca));
-  const catalogUrl = await askController(answers, Q.CATALOG_URL, Q.CATALOG_URL.proposal);
+  const { url: catalogUrl, proposal } = await askController(
+    answers,
+    Q.CATALOG_URL,
+    Q.CATALOG_URL.proposal,
+  );
   const role = (await answers.ask(Q.role)) === 'create' ? 'create' : 'join';
-  const purpose = (await answers.ask(Q.purpose)) === 'mail' ? 'mail' : 'batch';
-  if (role === 'create') await askParams(answers, purpose);
+  const purposeAsked = await answers.ask(Q.purpose, proposal?.purpose ?? Q.purpose.proposal);
+  const purpose = purposeAsked === 'mail' ? 'mail' : 'batch';
+  if (role === 'create') await askParams(answers, purpose, proposal);
   const dataDir = await askFolder(answers);
   const identity = await provideKey(answers, dataDir, primitives, options.isShown);
   const peerName = String(await answers.ask(Q.PEER_NAME));
@@ -78,16 +83,16 @@ export async function askEndpoint(answers: Answers): Promise<void> {
 async function askController(
   answers: Answers,
   question: Question,
-  proposal: string | null,
-): Promise<string> {
+  proposed: string | null,
+): Promise<{ readonly url: string; readonly proposal: ControllerFinding['proposal'] }> {
   const { talk } = answers;
-  let url = String(await answers.ask(question, proposal));
+  let url = String(await answers.ask(question, proposed));
   for (;;) {
     talk.wait(`Looking for the controller at ${url}`);
-    const finding = await checkController(url);
+    const { finding, proposal } = await checkController(url);
     talk.end();
     if (finding && 'warning' in finding) talk.warn(finding.warning);
-    if (!finding || 'warning' in finding) return url;
+    if (!finding || 'warning' in finding) return { url, proposal };
     if (!talk.answers) throw new PanoramixError('controller-unreachable', finding.problem);
     talk.warn(finding.problem);
     const next = await talk.choose({
@@ -121,12 +126,19 @@ function believe(answers: Answers, file: Value): void {
   trustAuthorities(resolve(dirname(answers.config.path), String(file)));
 }
 
-async function askParams(answers: Answers, purpose: 'mail' | 'batch'): Promise<void> {
-  const proposed = PACKETS[purpose];
+async function askParams(
+  answers: Answers,
+  purpose: 'mail' | 'batch',
+  proposal: ControllerFinding['proposal'],
+): Promise<void> {
+  const usual = PACKETS[purpose];
+  // What the controller's operator has said counts for the mixnets that he has in mind.
+  const said = proposal?.purpose === purpose ? proposal : null;
   await answers.ask(Q.BACKEND);
-  await answers.ask(Q.BODY_LEN, proposed.BODY_LEN);
-  await answers.ask(purpose === 'mail' ? MAIL_GROUP : Q.GROUP, proposed.GROUP);
-  await answers.ask(Q.HEADER_LEN, proposed.HEADER_LEN);
+  await answers.ask(Q.BODY_LEN, String(said?.body_len ?? usual.BODY_LEN));
+  const group = said?.group === 'P-224' ? '713' : (said?.group ?? usual.GROUP);
+  await answers.ask(purpose === 'mail' ? MAIL_GROUP : Q.GROUP, group);
+  await answers.ask(Q.HEADER_LEN, String(said?.header_len ?? usual.HEADER_LEN));
 }
 
 /** Mail's links would be ten times slower in P-224. */

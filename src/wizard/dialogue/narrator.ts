@@ -8,7 +8,7 @@ const PROGRESS = new Set<WizardEvent['event']>(['joined', 'nodes-named']);
 
 /** Shown whole by the decision about it, or said by the interview. */
 const SAID_ELSEWHERE = new Set<WizardEvent['event']>(['registered', 'proposed']);
-const ALARMING = new Set<WizardEvent['event']>(['few-mixes', 'own-domains', 'without']);
+const ALARMING = new Set<WizardEvent['event']>(['few-mixes', 'own-domains', 'without', 'left-out']);
 const REACHED = new Set<WizardEvent['event']>([
   'consensus',
   'founded',
