@@ -13,13 +13,14 @@ import type {
   RefusedRecipient,
 } from '../src/mail/envelope.ts';
 import { returnAddress } from '../src/mail/return-address.ts';
+import type { ExitPolicy, Objection } from './exit-policy.ts';
 import type { Submitter } from './submit.ts';
 
 export interface ExitOptions {
   /** To the delivery port. */
   readonly submitter: Pick<Submitter, 'send'>;
-  /** Whether this exit delivers to a domain (lower case, A-labels): its own, and policy's. */
-  readonly delivers: (domain: string) => boolean;
+  /** To whom this exit delivers. */
+  readonly policy: Pick<ExitPolicy, 'objectionTo'>;
   /**
    * `return`: MAIL FROM is an address of the exit's own, so that a bounce goes back through the
    * mixnet. `original`: the sender's, so that a bounce goes to him in the clear and links him.
@@ -62,9 +63,9 @@ async function deliver(mail: ArrivedMail, options: ExitOptions): Promise<Deliver
   const refused: RefusedRecipient[] = [];
   const recipients: MixedRecipient[] = [];
   for (const recipient of mail.recipients) {
-    const reply = objectionTo(recipient, options);
-    if (reply === null) recipients.push(recipient);
-    else refused.push({ address: recipient.address, reply, permanent: true });
+    const objection = objectionTo(recipient, mail, options);
+    if (objection === null) recipients.push(answerable(recipient, options));
+    else refused.push({ address: recipient.address, ...objection });
   }
   const results = await options.submitter.send({
     sender,
@@ -94,14 +95,24 @@ function senderFor(mail: ArrivedMail, options: ExitOptions): string | null {
 }
 
 /** Why a recipient is not even tried; the gateway that sent it may be anybody's. */
-function objectionTo({ address, notify }: MixedRecipient, options: ExitOptions): string | null {
+function objectionTo(
+  { address, notify }: MixedRecipient,
+  { data }: ArrivedMail,
+  { policy }: ExitOptions,
+): Objection | null {
   const mailbox = mailboxOf(address);
-  if (!mailbox) return '501 5.1.3 Bad recipient address syntax';
-  if (notify !== undefined && !/^[A-Z,]+$/.test(notify)) return '501 5.5.4 Bad NOTIFY';
-  if (mailbox.domain === '' || !options.delivers(mailbox.domain)) {
-    return '550 5.7.1 This exit does not deliver to that domain';
+  if (!mailbox) return { reply: '501 5.1.3 Bad recipient address syntax', permanent: true };
+  if (notify !== undefined && !/^[A-Z,]+$/.test(notify)) {
+    return { reply: '501 5.5.4 Bad NOTIFY', permanent: true };
   }
-  return null;
+  return policy.objectionTo(mailbox, data.length);
+}
+
+/** Nobody carries the news of a success back: where only that was asked for, nothing is. */
+function answerable(recipient: MixedRecipient, { sender }: ExitOptions): MixedRecipient {
+  if (sender === 'original' || recipient.notify?.includes('SUCCESS') !== true) return recipient;
+  const rest = recipient.notify.split(',').filter((event) => event !== 'SUCCESS');
+  return { ...recipient, notify: rest.length === 0 ? 'NEVER' : rest.join(',') };
 }
 
 /** The address, if written between angle brackets it reads as itself and nothing more. */

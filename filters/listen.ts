@@ -1,6 +1,6 @@
 /**
- * The filter's two doors: LMTP (10034), which answers each recipient by itself, and SMTP (10035).
- * On loopback only, unless the operator says otherwise: whoever reaches them may send mail.
+ * The filter's doors: LMTP (10034), which answers each recipient by itself, SMTP (10035), and one for
+ * bounces that come back (10038, LMTP). On loopback only, unless the operator says otherwise: whoever reaches them may send mail.
  */
 import type { AddressInfo } from 'node:net';
 import { isLoopback, type Address } from '../src/config.ts';
@@ -13,6 +13,8 @@ export interface ListenOptions {
   /** Null: this door stays shut. */
   readonly lmtp: Address | null;
   readonly smtp: Address | null;
+  /** The door for bounces, and who takes them. */
+  readonly returns?: { readonly address: Address; readonly receive: ReceiveMail };
   readonly hostname: string;
   readonly allowRemote?: boolean;
   readonly messageBytesMax: number;
@@ -31,6 +33,7 @@ export interface Listening {
   /** Where the doors are: with port 0 the system chose. */
   readonly lmtp: Address | null;
   readonly smtp: Address | null;
+  readonly returns: Address | null;
   /** No new mail; what is under way is finished first, within `stopMsMax`. */
   stop(): Promise<void>;
 }
@@ -44,25 +47,27 @@ const LARGEST_AT_ONCE = 8;
 const BUFFERED_BYTES_LEAST = 268_435_456;
 
 /**
- * Opens both doors.
+ * Opens the doors.
  * @throws PanoramixError `config-invalid` for an address beyond loopback without `allowRemote`,
  *   `listen-failed` where the address cannot be had
  */
 export async function listen(options: ListenOptions): Promise<Listening> {
   const doors: SmtpListener[] = [];
   const open = async (
-    protocol: 'smtp' | 'lmtp',
+    name: 'smtp' | 'lmtp' | 'returns',
     address: Address | null,
+    receive = options.receive,
   ): Promise<Address | null> => {
     if (address === null) return null;
     if (!isLoopback(address.host) && !options.allowRemote) {
       throw new PanoramixError(
         'config-invalid',
-        `gateway.${protocol} is ${address.host}: beyond loopback only with gateway.allow_remote`,
+        `gateway.${name} is ${address.host}: beyond loopback only with gateway.allow_remote`,
       );
     }
-    const door = new SmtpListener(doorOptions(protocol, options));
-    const bound = await bind(door, protocol, address);
+    const protocol = name === 'smtp' ? 'smtp' : 'lmtp';
+    const door = new SmtpListener({ ...doorOptions(name, protocol, options), receive });
+    const bound = await bind(door, name, address);
     doors.push(door);
     return bound;
   };
@@ -72,14 +77,16 @@ export async function listen(options: ListenOptions): Promise<Listening> {
   try {
     const lmtp = await open('lmtp', options.lmtp);
     const smtp = await open('smtp', options.smtp);
-    return { lmtp, smtp, stop };
+    const { address = null, receive } = options.returns ?? {};
+    const returns = await open('returns', address, receive);
+    return { lmtp, smtp, returns, stop };
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
-function doorOptions(protocol: 'smtp' | 'lmtp', options: ListenOptions) {
+function doorOptions(name: string, protocol: 'smtp' | 'lmtp', options: ListenOptions) {
   return {
     protocol,
     hostname: options.hostname,
@@ -91,14 +98,13 @@ function doorOptions(protocol: 'smtp' | 'lmtp', options: ListenOptions) {
       Math.max(BUFFERED_BYTES_LEAST, LARGEST_AT_ONCE * options.messageBytesMax),
     idleMsMax: options.idleMsMax ?? IDLE_MS_MAX,
     stopMsMax: options.stopMsMax ?? STOP_MS_MAX,
-    receive: options.receive,
     // Clients come and go; what their errors say may hold addresses, so only the code is logged.
     onError: (error: Error & { code?: string }) =>
-      options.log.warn({ door: protocol, error: error.code ?? error.name }, 'connection failed'),
+      options.log.warn({ door: name, error: error.code ?? error.name }, 'connection failed'),
   };
 }
 
-async function bind(door: SmtpListener, protocol: string, address: Address): Promise<Address> {
+async function bind(door: SmtpListener, name: string, address: Address): Promise<Address> {
   try {
     await new Promise<void>((resolve, reject) => {
       door.server.once('error', reject);
@@ -110,7 +116,7 @@ async function bind(door: SmtpListener, protocol: string, address: Address): Pro
   } catch (error) {
     throw new PanoramixError(
       'listen-failed',
-      `gateway.${protocol}: ${address.host}:${address.port} cannot be listened on`,
+      `gateway.${name}: ${address.host}:${address.port} cannot be listened on`,
       error,
     );
   }

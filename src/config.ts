@@ -169,6 +169,8 @@ const schema = z.strictObject({
       smtp: address.prefault('127.0.0.1:10035'),
       reinject: address.prefault('127.0.0.1:10036'),
       deliver: address.prefault('127.0.0.1:10037'),
+      /** Where bounces come back: mail to our return addresses, by LMTP. */
+      returns: address.prefault('127.0.0.1:10038'),
       /** The name given in EHLO and in the greeting. */
       hostname: domain.default('localhost'),
       /** Listening beyond loopback is a decision: the filter has no authentication. */
@@ -188,8 +190,23 @@ const schema = z.strictObject({
         .strictObject({
           sender: z.enum(['return', 'original']).default('return'),
           delay_mean_ms: z.int().min(0).max(86_400_000).default(20_000),
-          /** Domains delivered to besides those that the directory says are ours. */
+          /** Domains delivered to besides those that the directory says are ours, and how much. */
           domains: z.array(domain).default([]),
+          recipients_per_hour: z.int().min(1).default(1_000),
+          message_bytes_max: z.int().min(1).default(10_240_000),
+          /** Recipients who want no mail out of the mixnet: an address or @domain a line. */
+          opt_out_file: z.string().min(1).optional(),
+          /** Whom to write to, for senders and recipients who complain; in reports of this exit. */
+          abuse_text: z.string().max(2_000).optional(),
+        })
+        .prefault({}),
+      reports: z
+        .strictObject({
+          /** A sender hears after so long that a mail is late; 0: never. */
+          delay_warning_ms: z
+            .int()
+            .min(0)
+            .default(4 * 3_600_000),
         })
         .prefault({}),
     })
@@ -254,6 +271,15 @@ export function parseConfig(text: string, path: string): Config {
             key: resolve(folder, config.controller.tls.key),
           },
         }),
+      },
+    }),
+    ...(config.gateway?.exit.opt_out_file && {
+      gateway: {
+        ...config.gateway,
+        exit: {
+          ...config.gateway.exit,
+          opt_out_file: resolve(folder, config.gateway.exit.opt_out_file),
+        },
       },
     }),
     ...(config.node && {

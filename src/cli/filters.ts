@@ -5,7 +5,10 @@
 import { join } from 'node:path';
 import { createEntry } from '../../filters/entry.ts';
 import { createExit } from '../../filters/exit.ts';
+import { ExitPolicy } from '../../filters/exit-policy.ts';
 import { listen, type Listening } from '../../filters/listen.ts';
+import { OptOutList } from '../../filters/opt-out.ts';
+import { createReturns, type ReturnsOptions } from '../../filters/returns.ts';
 import { Submitter } from '../../filters/submit.ts';
 import type { Config } from '../config.ts';
 import type { Primitives } from '../crypto/primitives.ts';
@@ -37,7 +40,10 @@ export interface Filters {
   deliver(mail: ArrivedMail): Promise<DeliveryResult>;
   /** Whether policy delivers to a domain that the directory does not give us. */
   acceptsDomain(domain: string): boolean;
-  listen(accept: (mail: MixedMail) => Promise<'stored' | 'repeat'>): Promise<Listening>;
+  listen(
+    accept: (mail: MixedMail) => Promise<'stored' | 'repeat'>,
+    bounced: ReturnsOptions['bounced'],
+  ): Promise<Listening>;
   close(): Promise<void>;
 }
 
@@ -55,22 +61,34 @@ export function openFilters(options: FilterOptions): Filters {
     return (held && nodeByPeer(held, options.peerId)?.domains) ?? [];
   };
   const returnKey = secret('return.key');
+  const { domains, recipients_per_hour, message_bytes_max, opt_out_file } = settings.exit;
+  const optOut = opt_out_file === undefined ? null : new OptOutList(opt_out_file, log);
+  const policy = new ExitPolicy({
+    owns: (domain) => ownDomains().includes(domain),
+    wider: { domains, recipientsPerHour: recipients_per_hour, messageBytesMax: message_bytes_max },
+    optedOut: optOut && ((mailbox) => optOut.has(mailbox)),
+    now: Date.now,
+  });
   return {
     acceptsDomain,
     deliver: async (mail) =>
       await createExit({
         submitter: out,
-        delivers: (domain) => acceptsDomain(domain) || ownDomains().includes(domain),
+        policy,
         sender: settings.exit.sender,
         returnDomain: ownDomains()[0] ?? settings.exit.domains[0] ?? hostname,
         returnKey,
         primitives,
         log,
       })(mail),
-    listen: async (accept) =>
+    listen: async (accept, bounced) =>
       await listen({
         lmtp: settings.lmtp,
         smtp: settings.smtp,
+        returns: {
+          address: settings.returns,
+          receive: createReturns({ bounced, returnKey, primitives, log }),
+        },
         hostname,
         allowRemote: settings.allow_remote,
         messageBytesMax: settings.message_bytes_max,

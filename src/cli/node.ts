@@ -219,13 +219,22 @@ async function startGateway(
       deliver: (mail) => filters.deliver(mail),
       acceptsDomain: (domain) => filters.acceptsDomain(domain),
       exitDelayMeanMs: settings.exit.delay_mean_ms,
+      reporting: {
+        delayWarningMs: settings.reports.delay_warning_ms,
+        hasReturns: settings.exit.sender === 'return',
+        ...(settings.exit.abuse_text && { contact: settings.exit.abuse_text }),
+      },
     },
   });
   undo.push(sayCounts(node, common.log), () => node.stop());
   await node.start();
-  const doors = await filters.listen((mail) => node.accept(mail));
+  const doors = await filters.listen(
+    (mail) => node.accept(mail),
+    (messageId, recipients) => node.bounced(messageId, recipients),
+  );
   undo.push(() => doors.stop());
-  common.log.info({ lmtp: doors.lmtp, smtp: doors.smtp }, 'Gateway runs');
+  const { lmtp, smtp, returns } = doors;
+  common.log.info({ lmtp, smtp, returns }, 'Gateway runs');
 }
 
 /**

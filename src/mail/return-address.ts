@@ -35,6 +35,12 @@ export function returnAddress(
   return `${LOCAL_PREFIX}${toBase32(token)}@${domain}`;
 }
 
+/** Whether an address has the form of a return address, anybody's. */
+export function isReturnAddress(address: string): boolean {
+  const local = address.slice(0, address.lastIndexOf('@')).toLowerCase();
+  return local.startsWith(LOCAL_PREFIX) && fromBase32(local.slice(LOCAL_PREFIX.length)) !== null;
+}
+
 /** The message id that a return address of ours was made for; null for any other address. */
 export function messageIdOfReturn(
   primitives: Primitives,

@@ -5,6 +5,7 @@ import { silentLog } from '../../src/log.ts';
 import type { ArrivedMail } from '../../src/mail/envelope.ts';
 import { messageIdOfReturn } from '../../src/mail/return-address.ts';
 import { createExit, type ExitOptions } from '../../filters/exit.ts';
+import { ExitPolicy } from '../../filters/exit-policy.ts';
 import { Submitter } from '../../filters/submit.ts';
 import { RawServer, type RawServerOptions } from './raw-server.ts';
 
@@ -29,7 +30,12 @@ async function open(server: RawServerOptions = {}, options: Partial<ExitOptions>
   const submitter = new Submitter({ server: raw.address, hostname: 'exit.example' });
   const deliver = createExit({
     submitter,
-    delivers: (domain) => domain === 'exit.example',
+    policy: new ExitPolicy({
+      owns: (domain) => domain === 'exit.example',
+      wider: { domains: [], recipientsPerHour: 1, messageBytesMax: 1 },
+      optedOut: null,
+      now: Date.now,
+    }),
     sender: 'return',
     returnDomain: 'exit.example',
     returnKey,
@@ -160,6 +166,20 @@ test('what the mail server says of each recipient is handed on: refused for good
       { address: 'full@exit.example', reply: '452 4.2.2 full', permanent: false },
     ],
   });
+});
+
+test('nobody carries a success back: it is not asked for, and what else was asked for is', async (t) => {
+  await using exit = await open();
+  const recipients = ['SUCCESS', 'SUCCESS,FAILURE', 'DELAY'].map((notify, i) => {
+    return { address: `u${i}@exit.example`, notify };
+  });
+  await exit.deliver(arrived({ recipients }));
+  t.deepEqual(
+    exit.raw.lines.filter((line) => line.startsWith('RCPT')),
+    ['NEVER', 'FAILURE', 'DELAY'].map(
+      (notify, i) => `RCPT TO:<u${i}@exit.example> NOTIFY=${notify}`,
+    ),
+  );
 });
 
 test('a mail server that is down is temporary', async (t) => {

@@ -109,7 +109,7 @@ postfixTest(
     });
     const deliver = createExit({
       submitter,
-      delivers: (domain) => domain === 'alpha.example',
+      policy: { objectionTo: () => null },
       sender: 'return',
       returnDomain: 'alpha.example',
       returnKey: new Uint8Array(32),

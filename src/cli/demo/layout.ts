@@ -16,7 +16,13 @@ export interface Provider {
   /** Port on loopback for mail that is not mixed (10036). */
   readonly reinjectPort: number;
   /** Ports of the filter, where the mail server must know them beforehand. */
-  readonly filterPorts?: { readonly lmtp: number; readonly smtp: number };
+  readonly filterPorts?: {
+    readonly lmtp: number;
+    readonly smtp: number;
+    readonly returns?: number;
+  };
+  /** Further settings of the gateway, as they stand in its configuration. */
+  readonly gateway?: Readonly<Record<string, unknown>>;
 }
 
 /** What a demo mixnet is made of. */
@@ -52,9 +58,10 @@ export interface DemoPeer {
   /** Ports of the filter; 0 for a mix. */
   readonly smtpPort: number;
   readonly lmtpPort: number;
+  readonly returnsPort: number;
 }
 
-const PORTS_PER_PEER = 3;
+const PORTS_PER_PEER = 4;
 
 /** Writes the configuration files of all peers; the first mix creates the mixnet, the others join. */
 export async function writeLayout(options: DemoOptions): Promise<DemoPeer[]> {
@@ -67,7 +74,7 @@ export async function writeLayout(options: DemoOptions): Promise<DemoPeer[]> {
     options.controllerPorts?.[index]?.url ?? (ports[index * PORTS_PER_PEER] as number);
   const catalogUrl = `http://127.0.0.1:${urlPort(0)}/`;
   return names.map(({ name, provider }, index) => {
-    const [, smtpPort = 0, lmtpPort = 0] = ports.slice(index * PORTS_PER_PEER);
+    const [, smtpPort = 0, lmtpPort = 0, returnsPort = 0] = ports.slice(index * PORTS_PER_PEER);
     const folder = join(options.folder, name);
     const peer: DemoPeer = {
       name,
@@ -79,6 +86,7 @@ export async function writeLayout(options: DemoOptions): Promise<DemoPeer[]> {
       nodeDataDir: join(folder, 'node'),
       smtpPort: provider ? (provider.filterPorts?.smtp ?? smtpPort) : 0,
       lmtpPort: provider ? (provider.filterPorts?.lmtp ?? lmtpPort) : 0,
+      returnsPort: provider ? (provider.filterPorts?.returns ?? returnsPort) : 0,
     };
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const listenPort = options.controllerPorts?.[index]?.listen ?? urlPort(index);
@@ -140,10 +148,12 @@ function nodeConfig(
         smtp: `127.0.0.1:${peer.smtpPort}`,
         reinject: `127.0.0.1:${provider.reinjectPort}`,
         deliver: `127.0.0.1:${provider.deliverPort}`,
+        returns: `127.0.0.1:${peer.returnsPort}`,
         ...(options.messageBytesMax && { message_bytes_max: options.messageBytesMax }),
         exit: { delay_mean_ms: options.exitDelayMeanMs },
         // One user of this machine sends all of the demo's mail, and does not share it with anybody.
         limits: { sender: NO_LIMIT, client: NO_LIMIT },
+        ...provider.gateway,
       },
     }),
   };
