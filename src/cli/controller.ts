@@ -113,7 +113,8 @@ class NodesOfStateFile {
   }
 
   has(peerId: string): boolean {
-    if (!this.#peerIds.has(peerId)) this.#look();
+    // Who has left the mixnet is no node any more, so what is known is looked at again, too.
+    this.#look();
     return this.#peerIds.has(peerId);
   }
 

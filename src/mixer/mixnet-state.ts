@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import { readIfThere, replaceDurably } from '../durable-file.ts';
 import { PanoramixError } from '../errors.ts';
+import { signedEntry } from '../mixnet/directory-texts.ts';
 
 /** The step that `next_negotiation_id` is about, and the decisions that led to it. */
 const batchState = z.strictObject({
@@ -56,10 +57,22 @@ const state = z.strictObject({
   mixnet_url: z.string().optional(),
   /** Peer ids of the nodes in the log, or of a batch mixnet's owners: no strangers to a controller of theirs. */
   nodes: z.array(z.string()).optional(),
+  /** Of those: who has left the log, and until when (ms since 1970) he is still known; see known-nodes.ts. */
+  leaving: z.record(z.string(), z.number()).optional(),
   /** Where the next snapshot is negotiated; the owners alone know it. */
   next_negotiation_id: z.string().optional(),
   /** Opened by this peer, to be proposed as the one that follows. */
   proposed_negotiation_id: z.string().optional(),
+  /** Where the next snapshot may be agreed on, each with its number; `next_negotiation_id` is one of them. */
+  places: z
+    .array(z.strictObject({ negotiation_id: z.string(), number: z.int().min(1) }))
+    .optional(),
+  /** The own entry as it was signed for one number: for it no other is ever signed. */
+  offered: z.strictObject({ number: z.int().min(1), entry: signedEntry }).optional(),
+  /** Highest number of which we have signed a snapshot: of none other than that one, in whatever negotiation. */
+  signed_number: z.int().min(1).optional(),
+  /** The change of which we have told the other nodes. */
+  announced_change: z.string().optional(),
   /** Changes that other owners propose, as their nodes said in their last offers; noted by the node. */
   pending_changes: z.array(pendingChange).optional(),
   /** Of a batch mixnet: where the present cycle stands, as the owners have agreed. */
