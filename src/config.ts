@@ -146,6 +146,10 @@ const schema = z.strictObject({
       domains: z.array(domain).default([]),
       /** Our gateway's share among all exits. */
       weight: z.int().min(1).max(1_000_000).default(1),
+      /** Who is asked for the others' proofs, `_panoramix.DOMAIN TXT`: IP:PORT; default the system's. */
+      dns_servers: z.array(address.refine(({ host }) => isIP(host) !== 0, 'no IP')).default([]),
+      /** Domains of others for which the operator vouches, where DNS does not show whose they are. */
+      confirmed_domains: z.array(domain).default([]),
       /** D4.2's 713 is P-224, which batch mixnets alone may take. */
       group: packetGroup.default('X25519'),
       /** Default: 320 and 32768 for mail, D4.2's 192 and 1024 for a batch mixnet. */

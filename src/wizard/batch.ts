@@ -18,6 +18,7 @@ import { RECIPIENT_BYTES } from '../mixnet/batch-peel.ts';
 import { sphinxParamsOf, type PacketParams } from '../mixnet/directory-texts.ts';
 import { refuseParams, refusePath } from '../sphinx/index.ts';
 import { messageBytesMax } from '../sphinx/payload.ts';
+import type { DomainOptions } from './domain-proof.ts';
 import { foundPeer, type Founded } from './found.ts';
 import { joinPeer } from './join.ts';
 import type {
@@ -27,7 +28,8 @@ import type {
   NodeWish,
   PeerOptions,
 } from './options.ts';
-import { agreeOnNodes, mixnetOf } from './settle.ts';
+import { agreeOnNodes } from './name-nodes.ts';
+import { mixnetOf } from './settle.ts';
 
 /** A dummy's message: 32 bytes; what carries less is of no use to anybody. */
 const MESSAGE_BYTES_MIN = 32;
@@ -82,7 +84,8 @@ export async function foundBatch(
  * @param options.node what his node is to be, where it is a mixnet for mail
  */
 export async function joinAny(
-  options: JoinPeerOptions & BatchWizardOptions & { readonly node?: NodeWish },
+  options: JoinPeerOptions &
+    BatchWizardOptions & { readonly node?: NodeWish; readonly domains?: DomainOptions },
 ): Promise<Mixnet | BatchMixnetFound> {
   const state = new MixnetStateFile(options.statePath).read();
   const finished = batchOf(state) ?? mixnetOf(state);

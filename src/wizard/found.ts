@@ -4,25 +4,30 @@
  */
 import { signaturesNeeded } from '../api/peer.ts';
 import { retrying, type Party } from '../client/agree.ts';
-import { createToken, writeInvitation, type Invitation } from '../client/invitation.ts';
+import { createToken } from '../client/invitation.ts';
 import { PanoramixError } from '../errors.ts';
-import { refuseTerms } from '../mixnet/directory-texts.ts';
+import type { PacketParams } from '../mixnet/directory-texts.ts';
 import { MixnetStateFile, type MixnetState } from '../mixer/mixnet-state.ts';
-import { composeFounding, joinedPeers, proposeFounding } from './founding.ts';
-import { nodeOf, type Ground } from './nodes.ts';
+import { FoundingCoordinator } from './founding-coordinator.ts';
+import { MovedOn } from './move.ts';
+import { agreeOnNodes } from './name-nodes.ts';
+import { nodeOf, refuseForMail, type Ground } from './nodes.ts';
 import { partyOf, type FoundOptions, type FoundPeerOptions, type Mixnet } from './options.ts';
-import { agreeOnNodes, applyFounding, mixnetOf, settle } from './settle.ts';
+import { applyFounding, mixnetOf, settle } from './settle.ts';
+import { Talk } from './talk.ts';
 
 /**
  * Founds a mixnet with those who hold the invitations, and names its nodes.
  * @returns once the controller has taken both; at once where the state file says that it has
- * @throws PanoramixError `config-invalid` before anything is sent, `agreement-refused` with who and why
+ * @throws PanoramixError `config-invalid` before anything is sent, `agreement-aborted` and others with who and why
  */
 export async function foundMixnet(options: FoundOptions): Promise<Mixnet> {
   checkOptions(options);
   const finished = mixnetOf(new MixnetStateFile(options.statePath).read());
   if (finished) return finished;
-  const { party, file, ground } = await foundPeer(options);
+  const refuseParams = (params: PacketParams): string | null =>
+    refuseForMail(params, options.traffic.mixes_per_route);
+  const { party, file, ground } = await foundPeer({ ...options, refuseParams });
   return await agreeOnNodes(party, options, file, ground, {
     terms: {
       traffic: options.traffic,
@@ -47,36 +52,23 @@ export async function foundPeer(options: FoundPeerOptions): Promise<Founded> {
   await retrying(party, () => options.client.registerPeer(options.peerName));
   options.progress?.({ event: 'registered', peerId: party.peerId });
 
-  const state = file.read() ?? (await prepare(options, file));
-  checkState(options, state);
-  const invitations = (state.tokens ?? []).map((token): Invitation => ({
-    negotiationId: state.founding_negotiation_id,
-    token,
-  }));
-  options.progress?.({ event: 'invitations', invitations: invitations.map(writeInvitation) });
-  const founding = proposeFounding(
-    options.primitives,
-    party.peerId,
-    options,
-    invitations,
-    state.log_negotiation_id as string,
-  );
-  const agreed = await settle(party, file, state.founding_negotiation_id, {
-    opening: () => founding,
-    compose: (meeting) => {
-      const joined = joinedPeers(options.primitives, meeting, invitations);
-      if (joined.length < invitations.length) return null;
-      return composeFounding(options.primitives, founding, [party.peerId, ...joined]);
-    },
-    review: () => 'coordinator-composes',
-    progress: (meeting) =>
-      options.progress?.({
-        event: 'joined',
-        joined: joinedPeers(options.primitives, meeting, invitations).length,
-        invited: invitations.length,
-      }),
-  });
-  return { party, file, ground: await applyFounding(party, options, file, agreed) };
+  checkState(options, file.read() ?? (await prepare(options, file)));
+  for (;;) {
+    const state = file.read() as MixnetState;
+    const coordinator = new FoundingCoordinator(
+      options,
+      state,
+      (about) => new Talk(party, options, file, about),
+    );
+    const { talk, steps, invitations } = coordinator;
+    talk.tell({ event: 'invitations', invitations });
+    try {
+      const agreed = await settle(talk, 'founding', state.founding_negotiation_id, steps);
+      return { party, file, ground: await applyFounding(party, options, file, agreed) };
+    } catch (error) {
+      if (!(error instanceof MovedOn)) throw error;
+    }
+  }
 }
 
 /** Opens the negotiation of the first snapshot, among the owners and by their rule. */
@@ -107,7 +99,7 @@ async function prepare(options: FoundPeerOptions, file: MixnetStateFile): Promis
 }
 
 function checkOptions(options: FoundOptions): void {
-  const refused = refuseTerms(options.params, options.traffic.mixes_per_route);
+  const refused = refuseForMail(options.params, options.traffic.mixes_per_route);
   if (refused !== null) throw new PanoramixError('config-invalid', refused);
   nodeOf(options.identity.peerId, options.node);
 }

@@ -202,7 +202,8 @@ export function reviewFounding(
   return body.meta.next_negotiation_hash === next ? null : 'next-negotiation-differs';
 }
 
-function termsIn(data: unknown): FoundingTermsText | null {
+/** Founding terms in a word's data; null where there are none. */
+export function termsIn(data: unknown): FoundingTermsText | null {
   const terms = readTerms((data as { key_data?: unknown } | null)?.key_data);
   if (!terms) return null;
   const { name: mixnetName, rule, params } = terms;

@@ -3,27 +3,36 @@
  * look at the founding text, sign, name our node. Killed and started again, it goes on.
  */
 import { retrying } from '../client/agree.ts';
-import { proveInvitation, readInvitation, type Invitation } from '../client/invitation.ts';
-import type { Meeting } from '../client/meeting.ts';
-import { PanoramixError } from '../errors.ts';
+import { readInvitation, type Invitation } from '../client/invitation.ts';
+import { asPanoramixError, PanoramixError } from '../errors.ts';
+import type { PacketParams } from '../mixnet/directory-texts.ts';
 import { MixnetStateFile, type MixnetState } from '../mixer/mixnet-state.ts';
-import { findProposal, reviewFounding, type Proposal } from './founding.ts';
-import { nodeOf } from './nodes.ts';
+import { FoundingContributor } from './founding-contributor.ts';
+import { MovedOn } from './move.ts';
+import { agreeOnNodes } from './name-nodes.ts';
+import { nodeOf, refuseForMail } from './nodes.ts';
 import type { Founded } from './found.ts';
 import { partyOf, type JoinOptions, type JoinPeerOptions, type Mixnet } from './options.ts';
-import { agreeOnNodes, applyFounding, mixnetOf, settle } from './settle.ts';
+import { applyFounding, mixnetOf, settle } from './settle.ts';
+import { Talk } from './talk.ts';
 
 /**
  * Joins the mixnet of an invitation and names our node in it.
  * @returns once the controller has taken both; at once where the state file says that it has
- * @throws PanoramixError `invitation-invalid`, `agreement-refused` with who and why, `negotiation-unknown`
+ * @throws PanoramixError `invitation-invalid`, `invitation-used`, `invitation-withdrawn`, `agreement-aborted`,
+ *   `agreement-refused` and `signer-equivocates` with who and why, `domain-unproved`, `negotiation-unknown`
  */
 export async function joinMixnet(options: JoinOptions): Promise<Mixnet> {
   nodeOf(options.identity.peerId, options.node);
   const finished = mixnetOf(new MixnetStateFile(options.statePath).read());
   if (finished) return finished;
-  const { party, file, ground } = await joinPeer(options);
+  const { party, file, ground } = await joinPeer({ ...options, refuseParams });
   return await agreeOnNodes(party, options, file, ground);
+}
+
+/** Over how many mixes it goes is known later. */
+function refuseParams(params: PacketParams): string | null {
+  return refuseForMail(params, 1);
 }
 
 /** Joins the combined peer of an invitation. Throws as `joinMixnet`. */
@@ -37,36 +46,37 @@ export async function joinPeer(options: JoinPeerOptions): Promise<Founded> {
   await retrying(party, () => options.client.registerPeer(options.peerName));
   options.progress?.({ event: 'registered', peerId: party.peerId });
   checkState(options, file.read() ?? begin(options, file, invitation), invitation);
-
-  const proof = proveInvitation(options.primitives, invitation, party.peerId);
-  let shown = false;
-  const find = (meeting: Meeting): Proposal | null => {
-    const proposal = findProposal(options.primitives, meeting, invitation);
-    if (proposal && !shown) {
-      shown = true;
-      file.update({ coordinator: proposal.terms.coordinator });
-      options.progress?.({ event: 'proposed', terms: proposal.terms });
-    }
-    return proposal;
-  };
-  const agreed = await settle(party, file, invitation.negotiationId, {
-    opening: (meeting) => {
-      const proposal = find(meeting);
-      if (!proposal) return null;
-      const { data, info } = proposal.statement.body;
-      return { data: data as object, info: info as object, meta: { invitation: proof } };
-    },
-    compose: () => null,
-    review: (said, meeting) => {
-      const proposal = find(meeting);
-      if (!proposal) return 'proposal-missing';
-      return (
-        options.reviewTerms?.(proposal.terms) ??
-        reviewFounding(options.primitives, said.body, meeting, proposal, party.peerId)
+  for (;;) {
+    const here = readInvitation((file.read() as MixnetState).invitation ?? '') ?? invitation;
+    const contributor = new FoundingContributor(
+      options,
+      here,
+      (about) => new Talk(party, options, file, about),
+    );
+    try {
+      const agreed = await settle(
+        contributor.talk,
+        'founding',
+        here.negotiationId,
+        contributor.steps,
       );
-    },
-  });
-  return { party, file, ground: await applyFounding(party, options, file, agreed) };
+      return { party, file, ground: await applyFounding(party, options, file, agreed) };
+    } catch (error) {
+      if (error instanceof MovedOn) continue;
+      throw asLate(error, file, here);
+    }
+  }
+}
+
+/** What ended without us before we had signed anything: who comes too late is told what that means. */
+function asLate(error: unknown, file: MixnetStateFile, { negotiationId }: Invitation): unknown {
+  const isForeign = asPanoramixError(error).code === 'agreement-foreign';
+  if (!isForeign || file.read()?.signed[negotiationId] !== undefined) return error;
+  return new PanoramixError(
+    'invitation-used',
+    'the mixnet was founded without us: another has used this invitation, or it was given up',
+    error,
+  );
 }
 
 function begin(
@@ -87,7 +97,9 @@ function begin(
 function checkState(options: JoinPeerOptions, state: MixnetState, invitation: Invitation): void {
   const isOurs =
     state.peer_id === options.identity.peerId && state.catalog_url === options.client.url;
-  if (isOurs && state.founding_negotiation_id === invitation.negotiationId) return;
+  // A founding may have moved on to another negotiation; the token is the same.
+  const { token } = readInvitation(state.invitation ?? '') ?? {};
+  if (isOurs && token === invitation.token) return;
   throw new PanoramixError(
     'config-invalid',
     `${options.statePath} belongs to another key, controller or invitation; move it away to start anew`,

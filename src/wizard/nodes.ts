@@ -4,10 +4,11 @@
  */
 import { canonicalText } from '../api/canonical.ts';
 import type { ContributionBody } from '../api/contribution.ts';
-import type { Rule } from '../api/peer.ts';
+import { signaturesNeeded, type Rule } from '../api/peer.ts';
 import { hashText } from '../api/signed.ts';
 import type { Draft } from '../client/agree.ts';
-import { lastWord, type Meeting } from '../client/meeting.ts';
+import type { Meeting, Statement } from '../client/meeting.ts';
+import { readRounds, sameTerms, type Reading } from '../client/rounds.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import { PanoramixError } from '../errors.ts';
 import {
@@ -58,7 +59,7 @@ export function nodeOf(peerId: string, wish: NodeWish): LogNode {
 
 /** An owner's first word about the nodes: his own; the coordinator's also has the traffic. */
 export function wishNode(ground: Ground, node: LogNode, terms?: Terms): Draft {
-  return draft(ground, { previous: ground.mixnetId, nodes: [node], ...terms });
+  return partsOf(ground, { previous: ground.mixnetId, nodes: [node], ...terms });
 }
 
 /** The nodes that were named so far, one by each owner. */
@@ -66,37 +67,89 @@ export function namedNodes(meeting: Meeting, ground: Ground): LogNode[] {
   return ground.owners.flatMap((owner) => wishOf(meeting, owner) ?? []);
 }
 
-/**
- * All wishes in one text; null while some owner has not named his node.
- * @throws PanoramixError `agreement-refused` where two claim one domain
- */
-export function composeNodes(
-  meeting: Meeting,
-  ground: Ground,
-  terms: Terms,
-): (Draft & { readonly signers: readonly string[] }) | null {
-  const nodes = namedNodes(meeting, ground).toSorted((left, right) =>
-    left.peer_id < right.peer_id ? -1 : 1,
-  );
-  if (nodes.length < ground.owners.length) return null;
+/** Log entries as they are read in words: proposals are marked as such, wishes are not. */
+export const NODES_READING: Reading<LogEntry> = {
+  proposal: ({ body }) => (body.meta['proposes'] === true ? entryIn(body.data) : null),
+  answer: ({ body }) => entryIn(body.data),
+};
+
+/** Two nodes that claim one domain, as a sentence, or null. */
+export function refuseClaims(nodes: readonly LogNode[]): string | null {
   const claimed = new Map<string, string>();
   for (const node of nodes) {
     for (const domain of node.domains) {
       const first = claimed.get(domain);
       if (first !== undefined) {
-        throw new PanoramixError(
-          'agreement-refused',
-          `${domain} is claimed by ${first.slice(0, 8)}… and by ${node.peer_id.slice(0, 8)}…`,
-        );
+        return `${domain} is claimed by ${first.slice(0, 8)}… and by ${node.peer_id.slice(0, 8)}…`;
       }
       claimed.set(domain, node.peer_id);
     }
   }
-  const entry = { previous: ground.mixnetId, nodes, ...terms };
-  return { ...draft(ground, entry), signers: ground.owners };
+  return null;
 }
 
-/** Null where the entry holds exactly what every owner asked for; else what is wrong. */
+/**
+ * All wishes in one entry; null while some owner has not named his node.
+ * @param without owners on whom nobody waits any more
+ */
+export function composeEntry(
+  meeting: Meeting,
+  ground: Ground,
+  terms: Terms,
+  without: readonly string[] = [],
+): LogEntry | null {
+  const owners = ground.owners.filter((owner) => !without.includes(owner));
+  const nodes = owners
+    .flatMap((owner) => wishOf(meeting, owner) ?? [])
+    .toSorted((left, right) => (left.peer_id < right.peer_id ? -1 : 1));
+  if (nodes.length < owners.length) return null;
+  return { previous: ground.mixnetId, nodes, ...terms };
+}
+
+/** A log entry as a word or a text has it. */
+export function entryDraft(ground: Ground, entry: LogEntry): Draft {
+  return partsOf(ground, entry);
+}
+
+/** A log entry in a word's data; null where there is none. */
+export function entryIn(data: unknown): LogEntry | null {
+  const parsed = logEntry.safeParse((data as { log?: unknown } | null)?.log);
+  return parsed.success ? parsed.data : null;
+}
+
+/** Owners without whom a proposal goes on, as it says. */
+export function withoutIn(statement: Statement): readonly string[] {
+  const without: unknown = statement.body.meta['without'];
+  return Array.isArray(without) ? without.filter((key) => typeof key === 'string') : [];
+}
+
+/** Null where an entry holds exactly what every owner in it asked for; else what is wrong. */
+export function reviewEntry(
+  entry: LogEntry,
+  meeting: Meeting,
+  ground: Ground,
+  own: LogNode,
+  without: readonly string[],
+): string | null {
+  if (entry.previous !== ground.mixnetId) return 'log-broken';
+  // The first entry names nodes; who owns the mixnet was agreed with its founding.
+  if (entry.owners !== undefined) return 'owners-changed';
+  const mine = entry.nodes.find((node) => node.peer_id === own.peer_id);
+  if (canonicalText(mine ?? null) !== canonicalText(own)) return 'own-node-changed';
+  const owners = ground.owners.filter((owner) => !without.includes(owner));
+  if (owners.length < signaturesNeeded(ground.rule, ground.owners.length)) return 'rule-not-met';
+  if (entry.nodes.length !== owners.length) return 'nodes-miscounted';
+  for (const node of entry.nodes) {
+    if (!owners.includes(node.owner)) return 'node-of-stranger';
+    const wish = node.owner === own.owner ? own : wishOf(meeting, node.owner);
+    if (wish && canonicalText(wish) !== canonicalText(node)) return 'node-unasked';
+  }
+  return refuseTerms(ground.params, entry.traffic.mixes_per_route) === null
+    ? null
+    : 'path-too-long';
+}
+
+/** Null where a text may be signed: it is the proposal that we have accepted, which we look at once more. */
 export function reviewNodes(
   primitives: Primitives,
   body: ContributionBody,
@@ -104,35 +157,31 @@ export function reviewNodes(
   ground: Ground,
   own: LogNode,
 ): string | null {
-  const parsed = logEntry.safeParse((body.data as { log?: unknown } | null)?.log);
-  if (!parsed.success) return 'log-malformed';
-  const entry = parsed.data;
+  const entry = entryIn(body.data);
+  if (!entry) return 'log-malformed';
   const whole = canonicalText(partsOf(ground, entry));
   if (canonicalText({ data: body.data, info: body.info }) !== whole) return 'log-malformed';
-  if (entry.previous !== ground.mixnetId) return 'log-broken';
-  // The first entry names nodes; who owns the mixnet was agreed with its founding.
-  if (entry.owners !== undefined) return 'owners-changed';
-  const mine = entry.nodes.find((node) => node.peer_id === own.peer_id);
-  if (canonicalText(mine ?? null) !== canonicalText(own)) return 'own-node-changed';
-  if (entry.nodes.length !== ground.owners.length) return 'nodes-miscounted';
-  for (const node of entry.nodes) {
-    if (!ground.owners.includes(node.owner)) return 'node-of-stranger';
-    const wish = node.owner === own.owner ? own : wishOf(meeting, node.owner);
-    // Who has signed the entry no longer shows his wish: his signature stands for it.
-    if (wish && canonicalText(wish) !== canonicalText(node)) return 'node-unasked';
-  }
-  const terms = proposedTerms(meeting, ground);
-  if (!terms) return 'traffic-unproposed';
-  const { traffic, snapshot_lifetime_ms, key_lifetime_ms } = entry;
-  const kept = { traffic, snapshot_lifetime_ms, key_lifetime_ms };
-  if (canonicalText(terms) !== canonicalText(kept)) return 'traffic-changed';
-  if (refuseTerms(ground.params, entry.traffic.mixes_per_route) !== null) return 'path-too-long';
-  if (canonicalText(body.meta.signers) !== canonicalText(ground.owners)) return 'signers-differ';
+  const rounds = readRounds(primitives, meeting, ground.coordinator, NODES_READING);
+  if (!rounds) return 'nodes-unproposed';
+  const { statement, terms } = rounds.current;
+  const without = withoutIn(statement);
+  const reason = reviewEntry(entry, meeting, ground, own, without);
+  if (reason !== null) return reason;
+  const hasAccepted = rounds.standingOf(own.owner).stand === 'agrees';
+  if (!hasAccepted || !sameTerms(terms, entry)) return 'entry-unaccepted';
+  const signers = ground.owners.filter((owner) => !without.includes(owner));
+  if (canonicalText(body.meta.signers) !== canonicalText(signers)) return 'signers-differ';
   const ids = meeting.statements.flatMap(({ signer, body: said }) =>
     signer === ground.coordinator ? (said.meta.next_negotiation_id ?? []) : [],
   );
   const isNamed = ids.some((id) => hashText(primitives, id) === body.meta.next_negotiation_hash);
   return isNamed ? null : 'next-negotiation-differs';
+}
+
+/** Why packets of these parameters are of no use for mail over so many mixes, with the sum, or null. */
+export function refuseForMail(params: PacketParams, mixesPerRoute: number): string | null {
+  if (params.GROUP !== 'X25519') return 'mail needs GROUP X25519: its links would be too slow else';
+  return refuseTerms(params, mixesPerRoute);
 }
 
 /**
@@ -153,31 +202,17 @@ export function mixesBetween(nodes: LogEntry['nodes']): number {
   return counts.length === 0 ? mixOwners([]) : Math.min(...counts);
 }
 
-/** What the coordinator said about traffic, in any of his words. */
-function proposedTerms(meeting: Meeting, ground: Ground): Terms | null {
-  for (const { signer, body, accepts } of meeting.statements) {
-    if (signer !== ground.coordinator || accepts) continue;
-    const parsed = logEntry.safeParse((body.data as { log?: unknown } | null)?.log);
-    if (!parsed.success) continue;
-    const { traffic, snapshot_lifetime_ms, key_lifetime_ms } = parsed.data;
-    return { traffic, snapshot_lifetime_ms, key_lifetime_ms };
-  }
-  return null;
-}
-
 /** The node that an owner asked for last, or null. */
 function wishOf(meeting: Meeting, owner: string): LogNode | null {
-  const wishes = meeting.statements.filter(({ signer, accepts }) => signer === owner && !accepts);
-  const said = wishes.at(-1) ?? lastWord(meeting, owner);
+  const said = meeting.statements.findLast(
+    ({ signer, accepts, body }) =>
+      signer === owner && !accepts && !('answers' in body.meta) && body.meta['proposes'] !== true,
+  );
   const nodes = (said?.body.data as { log?: { nodes?: unknown } } | undefined)?.log?.nodes;
-  if (!Array.isArray(nodes) || said?.accepts) return null;
+  if (!Array.isArray(nodes)) return null;
   const parsed = logNode.safeParse(nodes[0]);
   const isOwn = parsed.success && parsed.data.peer_id === owner && parsed.data.owner === owner;
   return isOwn ? parsed.data : null;
-}
-
-function draft(ground: Ground, log: object): Draft {
-  return partsOf(ground, log);
 }
 
 function partsOf(ground: Ground, log: object): { data: object; info: object } {

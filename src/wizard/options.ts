@@ -12,7 +12,7 @@ import type { LogNode, PacketParams, TrafficText } from '../mixnet/directory-tex
 import type { Rule } from '../api/peer.ts';
 import type { GatewayTerms } from '../mixer/batch/creation.ts';
 import type { Decisions, Difference, Stage } from './decisions.ts';
-import type { DomainFinding } from './domain-proof.ts';
+import type { DomainFinding, DomainOptions } from './domain-proof.ts';
 
 const POLL_MS_DEFAULT = 1_000;
 
@@ -43,6 +43,8 @@ export interface PeerOptions {
 export interface WizardOptions extends PeerOptions {
   /** What this peer's node is to be. */
   readonly node: NodeWish;
+  /** How the others' domains are looked up, and for which the operator vouches. */
+  readonly domains?: DomainOptions;
 }
 
 /** What a peer asks for its node. Domains: A-labels; upper case is lowered. */
@@ -61,6 +63,8 @@ export interface FoundPeerOptions extends PeerOptions {
   readonly invitations: number;
   /** Whose signatures later changes need; default more than half. */
   readonly rule?: Rule;
+  /** Why packets of these parameters are of no use to this kind of mixnet, as a sentence, or null. */
+  readonly refuseParams?: (params: PacketParams) => string | null;
 }
 
 /** What the coordinator of a mixnet for mail proposes. */
@@ -75,11 +79,8 @@ export interface FoundOptions extends FoundPeerOptions, WizardOptions {
 export interface JoinPeerOptions extends PeerOptions {
   /** `negotiation|token`, as the coordinator handed it over. */
   readonly invitation: string;
-  /**
-   * Looks at what is proposed before anything is accepted: null to go on, else the reason against it,
-   * which the coordinator gets to read. Default: everything that works is accepted.
-   */
-  readonly reviewTerms?: (terms: ProposedTerms) => string | null;
+  /** Where it is known what the mixnet is for: as the coordinator's. */
+  readonly refuseParams?: (params: PacketParams) => string | null;
 }
 
 /** What the contributor to a mixnet for mail brings. */
@@ -144,6 +145,8 @@ export type NegotiationEvent =
     }
   /** The coordinator goes on without these. */
   | { readonly event: 'without'; readonly stage: Stage; readonly peers: readonly string[] }
+  /** The others have named their nodes without us, who did not answer: a later change may add ours. */
+  | { readonly event: 'left-out'; readonly nodes: readonly LogNode[] }
   /** Our own domains that DNS does not show as ours: others will ask. */
   | { readonly event: 'own-domains'; readonly domains: readonly DomainFinding[] };
 

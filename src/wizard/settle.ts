@@ -3,52 +3,62 @@
  * apply that, and leave the result in the state file. Every step can be repeated after a kill -9.
  */
 import type { ContributionBody } from '../api/contribution.ts';
-import type { VerifiedConsensus } from '../api/negotiation.ts';
 import { combinedPeer, type PeerCreate } from '../api/peer.ts';
 import { agree, retrying, type Agreed, type Agreement, type Party } from '../client/agree.ts';
+import type { Stage } from './decisions.ts';
+import type { Talk } from './talk.ts';
 import { nextNegotiation } from '../client/meeting.ts';
 import { asPanoramixError, PanoramixError } from '../errors.ts';
-import { parseMixnet, type Founding, type LogEntry } from '../mixnet/directory-texts.ts';
+import { parseMixnet, type Founding } from '../mixnet/directory-texts.ts';
 import type { MixnetState, MixnetStateFile } from '../mixer/mixnet-state.ts';
-import {
-  composeNodes,
-  mixesBetween,
-  namedNodes,
-  nodeOf,
-  reviewNodes,
-  wishNode,
-  type Ground,
-  type Terms,
-} from './nodes.ts';
-import type { Mixnet, PeerOptions, WizardOptions } from './options.ts';
+import type { Ground } from './nodes.ts';
+import type { Mixnet, PeerOptions } from './options.ts';
 
 /** A negotiation of the wizard's: what differs between them. */
-type Steps = Pick<Agreement, 'opening' | 'compose' | 'review' | 'progress'>;
+export type Steps = Pick<Agreement, 'opening' | 'compose' | 'review' | 'progress'> & {
+  /** Whether an end without our signature is one in which others rightly went on without us. */
+  isLeftOut?(agreed: Agreed): boolean;
+};
 
 /**
  * Runs one negotiation, signing at most one text in it, over any number of starts.
- * @throws PanoramixError `agreement-foreign` where it ended with a text that we did not sign
+ * @throws PanoramixError `agreement-foreign` where it ended with a text that we did not sign, `agreement-aborted`
+ *   and `signer-equivocates` with who and why
  */
 export async function settle(
-  party: Party,
-  file: MixnetStateFile,
+  talk: Talk,
+  stage: Stage,
   negotiationId: string,
   steps: Steps,
 ): Promise<Agreed> {
-  const agreed = await agree(party, {
-    ...steps,
-    negotiationId,
-    signed: file.read()?.signed[negotiationId] ?? null,
-    remember: (text) => file.sign(negotiationId, text),
-    onRefusal: 'stop',
-  });
-  if (agreed.consensus.text !== file.read()?.signed[negotiationId]) {
-    throw new PanoramixError(
-      'agreement-foreign',
-      'the others, or the controller, ended the negotiation without us',
-    );
+  const { party, file } = talk;
+  const signedHere = (): string | null => file.read()?.signed[negotiationId] ?? null;
+  try {
+    const agreed = await agree(party, {
+      ...steps,
+      ...talk.hooks,
+      progress: async (meeting) => {
+        await steps.progress?.(meeting);
+        await talk.stopWhereDue(meeting);
+        const isWaiting = meeting.consensus === null && signedHere() !== null;
+        if (isWaiting) talk.tell({ event: 'no-consensus-yet', stage });
+      },
+      negotiationId,
+      signed: signedHere(),
+      remember: (text) => file.sign(negotiationId, text),
+      onRefusal: 'stop',
+    });
+    if (agreed.consensus.text !== signedHere() && steps.isLeftOut?.(agreed) !== true) {
+      throw new PanoramixError(
+        'agreement-foreign',
+        'the others, or the controller, ended the negotiation without us',
+      );
+    }
+    talk.tell({ event: 'consensus', stage, consensusId: agreed.consensus.consensusId });
+    return agreed;
+  } finally {
+    talk.questions.close();
   }
-  return agreed;
 }
 
 /** Applies the founding: creates the combined peer, which somebody else may have done already. */
@@ -90,91 +100,6 @@ export async function applyFounding(
     coordinator: state?.coordinator ?? party.peerId,
     params: terms.params,
   };
-}
-
-/**
- * Names the nodes: our own by wish, and all together in the first entry of the log.
- * @param proposal the coordinator's: traffic, and the negotiation that follows
- */
-export async function agreeOnNodes(
-  party: Party,
-  options: WizardOptions,
-  file: MixnetStateFile,
-  ground: Ground,
-  proposal?: { readonly terms: Terms; readonly nextNegotiationId: string },
-): Promise<Mixnet> {
-  const own = nodeOf(party.peerId, options.node);
-  const negotiationId = (file.read() as MixnetState).log_negotiation_id as string;
-  const next = proposal && { next_negotiation_id: proposal.nextNegotiationId };
-  const agreed = await settle(party, file, negotiationId, {
-    opening: () => ({ ...wishNode(ground, own, proposal?.terms), ...(next && { meta: next }) }),
-    compose: (meeting) => {
-      const composed = proposal && composeNodes(meeting, ground, proposal.terms);
-      return composed ? { ...composed, ...(next && { meta: next }) } : null;
-    },
-    review: (said, meeting) => reviewNodes(party.primitives, said.body, meeting, ground, own),
-    progress: (meeting) =>
-      options.progress?.({
-        event: 'nodes-named',
-        named: namedNodes(meeting, ground).length,
-        owners: ground.owners.length,
-      }),
-  });
-  await applyNodes(party, ground, agreed.consensus);
-  return finish(party, options, file, agreed);
-}
-
-/** Applies the log entry, which another owner may have done already. */
-async function applyNodes(
-  party: Party,
-  ground: Ground,
-  consensus: VerifiedConsensus,
-): Promise<void> {
-  const decision = {
-    consensusId: consensus.consensusId,
-    onLastConsensusId: ground.foundingConsensusId,
-  };
-  await retrying(party, async () => {
-    try {
-      await party.client.updatePeer(ground.mixnetId, consensus.body.data, decision);
-    } catch (error) {
-      const peer = await party.client.getPeer(ground.mixnetId);
-      const isDone = peer?.consensus_logs.some((log) => log.consensus_id === decision.consensusId);
-      if (!isDone) throw error;
-    }
-  });
-}
-
-function finish(
-  party: Party,
-  options: PeerOptions,
-  file: MixnetStateFile,
-  { consensus, meeting }: Agreed,
-): Mixnet {
-  const { log } = consensus.body.data as { log: LogEntry };
-  const next = nextNegotiation(meeting, consensus.body, party.primitives);
-  if (next === null) {
-    throw new PanoramixError('agreement-foreign', 'nobody named the negotiation that follows');
-  }
-  const available = mixesBetween(log.nodes);
-  const needed = log.traffic.mixes_per_route;
-  if (available < needed) options.progress?.({ event: 'few-mixes', available, needed });
-  options.progress?.({ event: 'nodes-agreed', nodes: log.nodes });
-  const {
-    tokens: _tokens,
-    invitation: _invitation,
-    proposed_negotiation_id: _proposed,
-    ...kept
-  } = file.read() as MixnetState;
-  return mixnetOf(
-    file.write({
-      ...kept,
-      nodes: log.nodes.map((node) => node.peer_id),
-      next_negotiation_id: next,
-      // What was signed is public now; the invitations have served.
-      signed: {},
-    }),
-  ) as Mixnet;
 }
 
 /** What a finished state file says; null while it is not finished. */

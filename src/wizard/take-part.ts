@@ -65,7 +65,8 @@ type Common = ReturnType<typeof peerOptions>;
 function peerOptions(config: Config, taking: TakingPart) {
   const { primitives, decisions, progress, signal } = taking;
   const identity = readOrCreateIdentity(config.data_dir, primitives);
-  const { catalog_url: url } = section(config, 'mixnet');
+  const wish = section(config, 'mixnet');
+  const { catalog_url: url } = wish;
   return {
     client: new ControllerClient({ url, identity, primitives }),
     identity,
@@ -76,6 +77,12 @@ function peerOptions(config: Config, taking: TakingPart) {
     dataDir: config.data_dir,
     // What a party refuses is thrown, and said by who runs it.
     log: silentLog,
+    domains: {
+      servers: wish.dns_servers.map(({ host, port }) =>
+        host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`,
+      ),
+      confirmed: wish.confirmed_domains,
+    },
     ...(decisions && { decisions }),
     ...(progress && { progress }),
     ...(signal && { signal }),

@@ -30,6 +30,8 @@ export const FIVE_NODES: readonly NodeWish[] = [
   { roles: ['mix'], domains: [] },
 ];
 
+const DOMAINS = FIVE_NODES.flatMap((node) => node.domains);
+
 /** One party. */
 export interface TestParty {
   readonly identity: Identity;
@@ -59,6 +61,8 @@ export function createParty(t: ExecutionContext, url: string, node: NodeWish): T
     peerName: 'party',
     node,
     pollMs: 20,
+    // Nobody answers there: what is not confirmed is proved by nothing.
+    domains: { servers: ['127.0.0.1:9'], confirmed: DOMAINS },
     signal: ending.signal,
     progress: (event: WizardEvent): void => void events.push(event),
   };

@@ -16,9 +16,11 @@ import {
   type Proposal,
 } from '../../src/wizard/founding.ts';
 import {
-  composeNodes,
+  composeEntry,
+  entryDraft,
   mixesBetween,
   nodeOf,
+  reviewEntry,
   reviewNodes,
   wishNode,
   type Ground,
@@ -195,16 +197,23 @@ const wishes = meetingOf(
   statement(other, wishNode(ground, nodeOf(other, { roles: ['mix'], domains: [] }))),
 );
 
+const entry = composeEntry(wishes, ground, terms) as LogEntry;
+/** The coordinator has proposed all wishes together, and we have accepted that. */
+const accepted = meetingOf(
+  ...wishes.statements,
+  statement(coordinator, entryDraft(ground, entry), { proposes: true, next_negotiation_id: NEXT }),
+  statement(ours, entryDraft(ground, entry), { answers: hashText(native, '') }),
+);
+
 function nodesBody(change: (log: LogEntry) => object, meta: object = {}): ContributionBody {
-  const composed = composeNodes(wishes, ground, terms);
-  if (!composed) throw new Error('all have spoken');
+  const composed = entryDraft(ground, entry);
   const { peer_id, log } = composed.data as { peer_id: string; log: LogEntry };
   return statement(
     coordinator,
     { data: { peer_id, log: change(log) }, info: composed.info },
     {
       accept: true,
-      signers: composed.signers,
+      signers: ground.owners,
       next_negotiation_hash: hashText(native, NEXT),
       ...meta,
     },
@@ -241,12 +250,12 @@ const ENTRIES: readonly [string, ContributionBody, string | null][] = [
   [
     'with other traffic',
     nodesBody((log) => ({ ...log, traffic: { ...log.traffic, ticks_per_second: 2 } })),
-    'traffic-changed',
+    'entry-unaccepted',
   ],
   [
     'with another lifetime',
     nodesBody((log) => ({ ...log, snapshot_lifetime_ms: 61_000 })),
-    'traffic-changed',
+    'entry-unaccepted',
   ],
   [
     'after something else',
@@ -264,7 +273,7 @@ const ENTRIES: readonly [string, ContributionBody, string | null][] = [
 
 for (const [what, body, reason] of ENTRIES) {
   test(`a log entry ${what}: ${reason ?? 'signed'}`, (t) => {
-    t.is(reviewNodes(native, body, wishes, ground, own), reason);
+    t.is(reviewNodes(native, body, accepted, ground, own), reason);
   });
 }
 
@@ -274,7 +283,7 @@ test('a path that the parameters cannot carry is not signed', (t) => {
     reviewNodes(
       native,
       nodesBody((log) => log),
-      wishes,
+      accepted,
       short,
       own,
     ),
@@ -282,8 +291,25 @@ test('a path that the parameters cannot carry is not signed', (t) => {
   );
 });
 
+test('an entry that was proposed and that we have not accepted is not signed', (t) => {
+  const asked = meetingOf(...accepted.statements.slice(0, -1));
+  const body = nodesBody((log) => log);
+  t.is(reviewNodes(native, body, asked, ground, own), 'entry-unaccepted');
+  t.is(reviewNodes(native, body, wishes, ground, own), 'nodes-unproposed');
+});
+
+test('the first entry goes on without owners only as far as the rule allows', (t) => {
+  const fewer = composeEntry(wishes, { ...ground, rule: { m: 2, n: 3 } }, terms, [other]);
+  if (!fewer) return t.fail();
+  t.deepEqual(fewer.nodes.map((node) => node.peer_id).toSorted(), [coordinator, ours].toSorted());
+  const byTwo = { ...ground, rule: { m: 2, n: 3 } };
+  t.is(reviewEntry(fewer, wishes, byTwo, own, [other]), null);
+  t.is(reviewEntry(fewer, wishes, byTwo, own, []), 'nodes-miscounted');
+  return t.is(reviewEntry(fewer, wishes, ground, own, [other]), 'rule-not-met');
+});
+
 test('nothing is composed before all have named their nodes', (t) => {
-  t.is(composeNodes(meetingOf(...wishes.statements.slice(1)), ground, terms), null);
+  t.is(composeEntry(meetingOf(...wishes.statements.slice(1)), ground, terms), null);
 });
 
 test('a node that cannot stand in the log is refused with the reason', (t) => {

@@ -131,6 +131,8 @@ function nodeConfig(
       name: 'demo',
       roles: [peer.role],
       domains: provider ? [...provider.domains] : [],
+      // What the demo serves stands in no DNS.
+      confirmed_domains: options.providers.flatMap(({ domains }) => [...domains]),
       ...(creates && {
         invitations: peers - 1,
         traffic: {

@@ -38,7 +38,6 @@ const SAYINGS: Sayings = {
   without: ({ peers }) => `Going on without ${peers.map(shortPeer).join(', ')}`,
   'left-out': ({ nodes }) =>
     `The others have named ${nodes.length} nodes without yours, as you did not answer: a later change may add it`,
-  'left-out': () => 'The others have named their nodes without us: a later change may add ours.',
   'own-domains': ({ domains }) => domains.map(ownDomain).join('\n'),
 };
 
