@@ -15,7 +15,8 @@ const LOOK_MS = 100;
 const PATIENCE_MS = 30_000;
 const COLUMNS = 200;
 const ROWS = 60;
-const CONFIG = 'set -g history-limit 50000\nset -g remain-on-exit on\nset -s escape-time 0\n';
+const CONFIG =
+  'set -g history-limit 50000\nset -g remain-on-exit on\nset -s escape-time 0\nset -s exit-empty off\n';
 
 /** Why there are no terminals here, or null where there are. */
 export function whyNoTerminals(): string | null {
@@ -74,7 +75,8 @@ export class Terminals {
 
   /** A tmux command. */
   async run(...args: readonly string[]): Promise<string> {
-    const { stdout } = await execute('tmux', ['-S', join(this.#folder, 's'), ...args], {
+    // -N: the server is ours; a client that came before it would start another.
+    const { stdout } = await execute('tmux', ['-N', '-S', join(this.#folder, 's'), ...args], {
       maxBuffer: 16_777_216,
       env: { ...process.env, TMUX: undefined, LC_ALL: 'C.UTF-8' },
     });
