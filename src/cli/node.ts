@@ -5,8 +5,8 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
-import { Clocks } from '../client/clocks.ts';
 import { requireUrlForOthers } from '../api/controller-url.ts';
+import { Clocks } from '../client/clocks.ts';
 import { ControllerClient } from '../client/controller.ts';
 import { readConfig, section, type Config } from '../config.ts';
 import type { Identity } from '../crypto/keys.ts';
@@ -15,10 +15,13 @@ import { asPanoramixError, PanoramixError } from '../errors.ts';
 import { readOrCreateIdentity, readOrCreateSecret } from '../key-files.ts';
 import { createLog, type Log } from '../log.ts';
 import { whileClockIsRight, type TimelyDirectory } from '../mixer/clock-watch.ts';
+import { DirectoryReport } from '../mixer/directory-report.ts';
+import { drawSources } from '../mixer/directory-sources.ts';
 import { DirectoryStore } from '../mixer/directory-store.ts';
 import { Epochs } from '../mixer/epoch.ts';
 import { createKeys } from '../mixer/keys.ts';
 import { MixnetStateFile } from '../mixer/mixnet-state.ts';
+import { OperatorFile } from '../mixer/operator-file.ts';
 import { MixNode, type MixNodeOptions } from '../mixer/node.ts';
 import type { LogEntry } from '../mixnet/directory-texts.ts';
 import type { KeyTerms } from '../mixnet/key-epochs.ts';
@@ -129,12 +132,17 @@ async function bringUp(
   }
   requireUrlForOthers(settings.controller_url, catalogUrl);
   const own = clientFor(settings.controller_url);
-  const directory = new DirectoryStore({
+  const operator = new OperatorFile(settings.mixnet_file);
+  const report = new DirectoryReport(config.data_dir);
+  const directory: DirectoryStore = new DirectoryStore({
     dataDir: config.data_dir,
     mixnetId,
     primitives: native,
     log,
-    sources: [meeting],
+    sources: () =>
+      drawSources(native.random, { meeting, own, clientFor, directory: directory.last() }),
+    report,
+    forgiven: () => operator.read().forgiven,
   });
   directory.start(REFRESH_MS);
   undo.push(() => directory.stop());
@@ -161,12 +169,14 @@ async function bringUp(
     store: directory,
     position: () => ({
       controllerUrl: settings.controller_url,
-      paused: false,
+      paused: operator.read().paused,
       endpoints: keys.endpoints().map((endpoint) => {
         return { ...endpoint, publicKey: endpoint.mixKey.publicKey };
       }),
     }),
+    ownChange: () => operator.read().change?.negotiation_id ?? null,
     log,
+    report,
   });
   // Runs beside everything else: what needs a directory waits for one by itself.
   epochs.start().catch(() => undefined);

@@ -1,23 +1,33 @@
 /**
  * The last verified directory of one mixnet, kept on disk, so that a node routes and a gateway decides
- * while no controller answers. It only ever moves forward: a lower number, another snapshot of the same
- * number or a shortened log is refused, and a domain once seen stays remembered until the owners' log
- * drops it (design §8: nothing ever downgrades).
+ * while no controller answers. It only ever moves forward: a lower number or a shortened log is refused, and
+ * a domain once seen stays remembered until the owners' log drops it (design §8: nothing ever downgrades).
+ * A second snapshot of the number held is kept as evidence, and nothing is routed by either.
  */
 import { join } from 'node:path';
 import { z } from 'zod';
+import { parseContributionText } from '../api/contribution.ts';
+import type { ConsensusRecord } from '../api/negotiation.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import { readIfThere, replaceDurably } from '../durable-file.ts';
 import { asPanoramixError, PanoramixError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Directory } from '../mixnet/directory.ts';
 import { readNodes, timeReason, type DirectoryReason } from '../mixnet/verify-nodes.ts';
+import { ControllerWatch, type Found } from './controller-watch.ts';
+import { DirectoryReport } from './directory-report.ts';
+import type { NodesSource } from './directory-sources.ts';
+import { keepEvidence, openEvidence, readEvidence, type Equivocation } from './evidence.ts';
 
-/** Where a nodes.json comes from; a ControllerClient is one. */
-export interface NodesSource {
-  readonly url: string;
-  getNodes(mixnetId: string): Promise<unknown>;
-}
+export type { NodesSource } from './directory-sources.ts';
+
+/** Time between two snapshots where none is held that says so. */
+const EPOCH_MS_DEFAULT = 3 * 3_600_000;
+/** Snapshots in the life of one: each is due after so much of it. */
+const EPOCHS_PER_LIFE = 3;
+/** Looks at controllers in the life of a snapshot, at least: a short-lived one must not be missed. */
+const LOOKS_PER_LIFE = 30;
+const INTERVAL_MS_MIN = 250;
 
 export interface DirectoryStoreOptions {
   readonly dataDir: string;
@@ -25,8 +35,12 @@ export interface DirectoryStoreOptions {
   readonly mixnetId: string;
   readonly primitives: Primitives;
   readonly log: Log;
-  /** Controllers to ask, all of them at each refresh. */
-  readonly sources: readonly NodesSource[];
+  /** Controllers to ask, drawn anew for each refresh. */
+  readonly sources: () => readonly NodesSource[];
+  /** What was found out about them; default: in `dataDir`. */
+  readonly report?: DirectoryReport;
+  /** Numbers of which the operator lets two snapshots pass (`panoramix wizard forgive`). */
+  readonly forgiven?: () => readonly number[];
   /** Clock, ms since 1970. */
   readonly now?: () => number;
 }
@@ -35,21 +49,31 @@ export interface DirectoryStoreOptions {
 export type StoreReason =
   | DirectoryReason
   | 'snapshot-rolled-back'
-  | 'snapshot-conflict'
+  | 'snapshot-equivocated'
   | 'snapshot-broken'
-  | 'log-rolled-back';
+  | 'log-rolled-back'
+  | 'domain-lost';
 
 /** What routing goes by now; without a verifiable directory every opted-in mail waits. */
 export type Current =
   | { readonly ok: true; readonly directory: Directory }
   | {
       readonly ok: false;
-      readonly reason: 'directory-missing' | 'directory-expired' | 'directory-not-yet-valid';
+      readonly reason:
+        | 'directory-missing'
+        | 'directory-expired'
+        | 'directory-not-yet-valid'
+        | 'snapshot-equivocated';
     };
 
 export type Offered =
   | { readonly ok: true; readonly directory: Directory; readonly changed: boolean }
-  | { readonly ok: false; readonly reason: StoreReason };
+  | {
+      readonly ok: false;
+      readonly reason: StoreReason;
+      /** Of a snapshot that verifies; null where it does not. */
+      readonly number: number | null;
+    };
 
 /** What is remembered of each mixnet even if its directory.json is lost. */
 const seenSchema = z.record(
@@ -57,6 +81,8 @@ const seenSchema = z.record(
   z.strictObject({
     number: z.int(),
     snapshot: z.string(),
+    /** `previous` of that snapshot: one with a higher number that follows the same is its sibling. */
+    previous: z.string().optional(),
     log_head: z.string(),
     domains: z.array(z.string()),
   }),
@@ -70,6 +96,11 @@ export class DirectoryStore {
   readonly #now: () => number;
   #directory: Directory | null = null;
   #seen: Record<string, Seen>;
+  #evidence: readonly Equivocation[];
+  /** For which mail waits. */
+  #open: readonly Equivocation[] = [];
+  readonly #report: DirectoryReport;
+  readonly #watch: ControllerWatch;
   #timer: NodeJS.Timeout | null = null;
 
   /** Opens what is on disk; a damaged directory.json is logged and counts as missing. */
@@ -77,13 +108,18 @@ export class DirectoryStore {
     this.#options = options;
     this.mixnetId = options.mixnetId;
     this.#now = options.now ?? Date.now;
+    this.#report = options.report ?? new DirectoryReport(options.dataDir);
+    this.#watch = new ControllerWatch(this.#report, options.log);
     this.#seen = this.#readSeen();
+    this.#evidence = readEvidence(options.dataDir, options.mixnetId);
     this.#load();
+    this.#weigh();
   }
 
   /** The directory to route by at this moment, or why there is none. */
   current(): Current {
     if (!this.#directory) return { ok: false, reason: 'directory-missing' };
+    if (this.#open.length > 0) return { ok: false, reason: 'snapshot-equivocated' };
     const reason = timeReason(this.#directory, this.#now());
     return reason ? { ok: false, reason } : { ok: true, directory: this.#directory };
   }
@@ -106,48 +142,51 @@ export class DirectoryStore {
   offer(json: unknown): Offered {
     const { mixnetId, primitives } = this.#options;
     const read = readNodes(json, mixnetId, primitives);
-    if (!read.ok) return read;
+    if (!read.ok) {
+      const reason = this.#losesDomain(json) ? 'domain-lost' : read.reason;
+      return { ok: false, reason, number: null };
+    }
     const { directory } = read;
-    const reason = timeReason(directory, this.#now()) ?? this.#backward(directory, read.logHashes);
-    if (reason) return { ok: false, reason };
+    const { number } = directory;
+    const backward = this.#backward(directory, read.logHashes);
+    // Whatever the time is: who signed both has signed both.
+    if (backward === 'snapshot-equivocated') this.#accuse(directory, json);
+    const reason = backward ?? timeReason(directory, this.#now());
+    if (reason) return { ok: false, reason, number };
     const changed = directory.snapshotHash !== this.#directory?.snapshotHash;
     if (changed) this.#keep(directory, json);
     return { ok: true, directory, changed };
   }
 
   /**
-   * Asks every source once. What fails or does not verify is logged; what is held stays.
+   * Asks each source once, all at the same time, and notes how it serves the directory; what is held stays
+   * where they fail or lie. The own controller is given what it lacks.
    * @returns whether at least one source gave a directory that was taken or is already held
    */
   async refresh(): Promise<boolean> {
-    let answered = false;
-    for (const source of this.#options.sources) {
-      try {
-        const offered = this.offer(await source.getNodes(this.mixnetId));
-        if (offered.ok) {
-          answered = true;
-          continue;
-        }
-        this.#options.log.warn(
-          { event: 'directory-refused', reason: offered.reason, source: source.url },
-          'A controller serves a directory that is not to be believed',
-        );
-      } catch (error) {
-        const { code } = asPanoramixError(error);
-        this.#options.log.debug(
-          { event: 'directory-unfetched', reason: code, source: source.url },
-          'A controller gave no directory',
-        );
-      }
+    const answers = await Promise.all(
+      this.#options.sources().map(async (source) => ({ source, found: await this.#ask(source) })),
+    );
+    // Held against what all of them have given together.
+    const held = this.#directory;
+    const epochMs = held ? held.snapshotLifetimeMs / EPOCHS_PER_LIFE : EPOCH_MS_DEFAULT;
+    for (const { source, found: said } of answers) {
+      const isOlder = said.kind === 'same' && held !== null && said.number < held.number;
+      const found: Found = isOlder ? { kind: 'older', number: said.number } : said;
+      this.#watch.note(source.url, found, this.#now(), epochMs);
+      if (found.kind === 'older' || found.kind === 'silent') await this.#mirror(source);
     }
-    return answered;
+    this.#weigh();
+    return answers.some(({ found }) => found.kind === 'same');
   }
 
-  /** Refreshes every `intervalMs`, a tenth more or less, until `stop`. */
+  /** Refreshes every `intervalMs` at most, and often in the life of a snapshot, until `stop`. */
   start(intervalMs: number): void {
     const again = (): void => {
       const jitter = 0.9 + Math.random() / 5;
-      this.#timer = setTimeout(() => void this.refresh().finally(again), intervalMs * jitter);
+      const lifeMs = this.#directory?.snapshotLifetimeMs ?? Infinity;
+      const waitMs = Math.max(INTERVAL_MS_MIN, Math.min(intervalMs, lifeMs / LOOKS_PER_LIFE));
+      this.#timer = setTimeout(() => void this.refresh().finally(again), waitMs * jitter);
       this.#timer.unref();
     };
     if (!this.#timer) again();
@@ -162,14 +201,94 @@ export class DirectoryStore {
     const seen = this.#seen[this.mixnetId];
     if (!seen) return null;
     if (directory.number < seen.number) return 'snapshot-rolled-back';
-    if (directory.number === seen.number) {
-      return directory.snapshotHash === seen.snapshot ? null : 'snapshot-conflict';
+    if (directory.number === seen.number && directory.snapshotHash !== seen.snapshot) {
+      return 'snapshot-equivocated';
     }
-    const isNext = directory.number === seen.number + 1;
-    if (isNext && directory.previousHash !== seen.snapshot) return 'snapshot-broken';
+    if (directory.number === seen.number + 1 && !this.#follows(directory, seen)) {
+      return 'snapshot-broken';
+    }
     const headBefore = logHashes.indexOf(seen.log_head);
     const headNow = logHashes.indexOf(directory.logHead);
     return headBefore === -1 || headNow < headBefore ? 'log-rolled-back' : null;
+  }
+
+  /** What comes next follows what was seen, or is the sibling for which that was given up, or follows its twin. */
+  #follows(directory: Directory, seen: Seen): boolean {
+    const { previousHash } = directory;
+    if (previousHash === seen.snapshot || previousHash === seen.previous) return true;
+    return this.#evidence.some(({ number }) => number === seen.number);
+  }
+
+  async #ask(source: NodesSource): Promise<Found> {
+    let json: unknown;
+    try {
+      json = await source.getNodes(this.mixnetId);
+    } catch (error) {
+      const { code } = asPanoramixError(error);
+      return code === 'answer-malformed'
+        ? { kind: 'refused', reason: code }
+        : { kind: 'silent', reason: code };
+    }
+    const offered = this.offer(json);
+    if (offered.ok) return { kind: 'same', number: offered.directory.number };
+    const { reason, number } = offered;
+    return reason === 'snapshot-rolled-back' && number !== null
+      ? { kind: 'older', number }
+      : { kind: 'refused', reason };
+  }
+
+  async #mirror(source: NodesSource): Promise<void> {
+    const text = source.postNodes && this.#directory && readIfThere(this.#path('directory.json'));
+    if (!text) return;
+    try {
+      await source.postNodes?.(this.mixnetId, parseOrNull(text));
+    } catch (error) {
+      const { code } = asPanoramixError(error);
+      this.#options.log.debug(
+        { event: 'directory-unmirrored', reason: code },
+        'The own controller did not take the directory',
+      );
+    }
+  }
+
+  /** Keeps what proves that owners signed two snapshots of the number held, and says who. */
+  #accuse(directory: Directory, json: unknown): void {
+    const { dataDir, log } = this.#options;
+    const held = parseOrNull(readIfThere(this.#path('directory.json')) ?? '');
+    const records = [snapshotOf(held), snapshotOf(json)] as const;
+    const seen = this.#seen[this.mixnetId];
+    if (records[0] === null || records[1] === null || !seen) return;
+    const { number } = directory;
+    const found = keepEvidence(dataDir, this.mixnetId, {
+      number,
+      logHead: seen.log_head,
+      seenMs: this.#now(),
+      records: [records[0], records[1]],
+    });
+    if (found === null) return;
+    this.#evidence = [...this.#evidence, found];
+    this.#weigh();
+    log.error(
+      { event: 'snapshot-equivocated', number, signedBoth: found.signedBoth },
+      'Owners have signed two directories of one number: mail waits, see equivocation-NUMBER.json',
+    );
+  }
+
+  /** Finds out anew for which equivocations mail waits. */
+  #weigh(): void {
+    if (this.#evidence.length === 0) return;
+    const forgiven = this.#options.forgiven?.() ?? [];
+    this.#open = openEvidence(this.#evidence, this.#directory?.logHead ?? null, forgiven);
+  }
+
+  /**
+   * Whether what does not verify leaves out a domain that we have seen: that is what it was changed for. A later
+   * log entry that drops one verifies.
+   */
+  #losesDomain(json: unknown): boolean {
+    const domains = this.#seen[this.mixnetId]?.domains ?? [];
+    const named = domainsIn(json);
+    return named !== null && domains.some((domain) => !named.has(domain));
   }
 
   #keep(directory: Directory, json: unknown): void {
@@ -177,6 +296,7 @@ export class DirectoryStore {
     // Second, since a number remembered without its directory would refuse the one on disk.
     this.#remember(directory);
     this.#directory = directory;
+    this.#weigh();
     this.#options.log.info(
       {
         event: 'directory-taken',
@@ -192,6 +312,7 @@ export class DirectoryStore {
     const seen: Seen = {
       number: directory.number,
       snapshot: directory.snapshotHash,
+      previous: directory.previousHash,
       log_head: directory.logHead,
       domains: directory.nodes.flatMap((node) => node.domains),
     };
@@ -239,4 +360,21 @@ function parseOrNull(text: string): unknown {
   } catch {
     return null;
   }
+}
+
+/** The snapshot's record in a nodes.json that verifies. */
+function snapshotOf(json: unknown): ConsensusRecord | null {
+  return (json as { snapshot?: ConsensusRecord } | null)?.snapshot ?? null;
+}
+
+/** Domains that the last log entry of a nodes.json names, believed or not; null where it cannot be read. */
+function domainsIn(json: unknown): Set<string> | null {
+  const log = (json as { log?: unknown } | null)?.log;
+  const last: unknown = Array.isArray(log) ? log.at(-1) : null;
+  const text = (last as { text?: unknown } | null)?.text;
+  const body = typeof text === 'string' ? parseContributionText(text) : null;
+  const nodes = (body?.data as { log?: { nodes?: unknown } } | null)?.log?.nodes;
+  if (!Array.isArray(nodes)) return null;
+  const named = nodes.flatMap((node) => (node as { domains?: unknown } | null)?.domains ?? []);
+  return new Set(named.filter((domain): domain is string => typeof domain === 'string'));
 }

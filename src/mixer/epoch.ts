@@ -1,60 +1,38 @@
 /**
  * Keeps the directory alive, unattended, in every running node (design §8): offers the own entry, agrees
- * with the other nodes on the next snapshot by the founding rule, applies it, and has the store take what
- * the controller then serves. Joins in when the last snapshot is due, or when another node asks for one.
+ * with the other nodes on the next snapshot by the owners' rule, and has the store take what the controller
+ * then serves. Joins in when the last snapshot is due, or when another node asks for one.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { signaturesNeeded } from '../api/peer.ts';
-import { toHex } from '../bytes.ts';
-import { agree, retrying, type Agreed, type Party } from '../client/agree.ts';
+import { retrying, type Party } from '../client/agree.ts';
 import type { ControllerClient } from '../client/controller.ts';
-import { nextNegotiation, readMeeting, type Meeting } from '../client/meeting.ts';
+import type { Meeting } from '../client/meeting.ts';
 import type { Identity } from '../crypto/keys.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import { asPanoramixError, PanoramixError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { nodeByPeer, type Directory } from '../mixnet/directory.ts';
-import { isOutdated } from '../mixnet/key-epochs.ts';
-import { signEntry, type Entry, type SignedEntry } from '../mixnet/directory-texts.ts';
-import { readFoundation } from '../mixnet/verify-log.ts';
-import { readNodes } from '../mixnet/verify-nodes.ts';
+import type { Directory } from '../mixnet/directory.ts';
+import { Attempt } from './attempt.ts';
+import { DirectoryReport } from './directory-report.ts';
 import type { DirectoryStore } from './directory-store.ts';
-import type { MixnetState, MixnetStateFile } from './mixnet-state.ts';
-import {
-  composeSnapshot,
-  isQuorum,
-  offeredEntries,
-  offerEntry,
-  presentOwners,
-  reviewSnapshot,
-  type SnapshotGround,
-} from './snapshot.ts';
+import { lookAt, type Look } from './ground.ts';
+import { knownAfter } from './known-nodes.ts';
+import type { MixnetStateFile } from './mixnet-state.ts';
+import { PACE_AT_FIRST, paceOf, type Pace } from './pace.ts';
+import { PlaceFinder } from './place-finder.ts';
+import type { Place } from './places.ts';
+import { lacksOwn, type OwnPosition } from './position.ts';
+import { offersIn } from './snapshot.ts';
 
-/** Between two looks while something is being agreed on. */
-const POLL_MS_DEFAULT = 1_000;
-/** Between two looks while all is well. */
-const WATCH_MS_DEFAULT = 10_000;
-/** How long nodes that are still starting are waited for: longer than a reboot of one is too long. */
-const PATIENCE_MS_DEFAULT = 60_000;
-/** A snapshot is due at two thirds of its life, */
-const DUE_SHARE = 2 / 3;
-/** and after three days: the negotiation that follows is kept for seven, opened with this one. */
-const DUE_MS_MAX = 3 * 86_400_000;
-/** A node may ask for a snapshot out of turn, but not in a loop. */
-const ASKED_MS_MIN = 60_000;
+export type { OwnPosition } from './position.ts';
 
-/** What a node says of itself in its entry. */
-export interface OwnPosition {
-  /** Where other nodes post to it. */
-  readonly controllerUrl: string;
-  readonly paused: boolean;
-  readonly endpoints: readonly {
-    readonly endpointId: string;
-    readonly publicKey: Uint8Array;
-    readonly opensMs: number;
-    readonly closesMs: number;
-  }[];
-}
+/** What leads an attempt to no end by itself: the next look shows where to go on. */
+const ABANDONED: readonly string[] = [
+  'agreement-abandoned',
+  'negotiation-unknown',
+  'negotiation-full',
+  'contribution-expired',
+];
 
 export interface EpochOptions {
   /** The controller on which the owners meet, with this node's key. */
@@ -66,39 +44,48 @@ export interface EpochOptions {
   readonly store: DirectoryStore;
   /** Asked each time an entry is made: rotation and pauses show here. */
   readonly position: () => OwnPosition;
+  /** The negotiation of the change that the operator proposes, to tell the others of it. */
+  readonly ownChange?: () => string | null;
   readonly log: Log;
+  /** For `status`. */
+  readonly report?: DirectoryReport;
   /** Clock, ms since 1970. */
   readonly now?: () => number;
+  /** Instead of the mixnet's own pace. */
   readonly pollMs?: number;
   readonly watchMs?: number;
   readonly patienceMs?: number;
-}
-
-/** What the controller served at one look, verified. */
-interface Look {
-  readonly ground: SnapshotGround;
-  /** The last snapshot's directory, expired or not; null before the first. */
-  readonly directory: Directory | null;
+  readonly textMs?: number;
 }
 
 export class Epochs {
   readonly #options: EpochOptions;
   readonly #party: Party;
+  readonly #finder: PlaceFinder;
+  readonly #report: DirectoryReport | null;
   readonly #stopping = new AbortController();
   #running: Promise<void> | null = null;
-  /** Since when so many owners are present that a snapshot could be agreed on. */
-  #quorumSinceMs: number | null = null;
+  #pace: Pace;
+  #said = '';
 
   constructor(options: EpochOptions) {
     this.#options = options;
+    this.#report = options.report ?? null;
+    this.#pace = this.#paced(PACE_AT_FIRST);
+    const pollMs = (): number => this.#pace.pollMs;
     this.#party = {
       client: options.client,
       primitives: options.primitives,
       peerId: options.identity.peerId,
       now: options.now ?? Date.now,
-      pollMs: options.pollMs ?? POLL_MS_DEFAULT,
+      get pollMs() {
+        return pollMs();
+      },
       wait: (delayMs) => sleep(delayMs, undefined, { signal: this.#stopping.signal }),
     };
+    const { state, log } = options;
+    const textMs = (): number => this.#pace.textMs;
+    this.#finder = new PlaceFinder({ party: this.#party, state, log, textMs });
   }
 
   /**
@@ -125,225 +112,144 @@ export class Epochs {
         const isQuiet = await this.#turn();
         const current = this.#options.store.current();
         if (current.ok) ready(current.directory);
-        await this.#party.wait(isQuiet ? this.#watchMs() : this.#party.pollMs);
+        this.#report?.noteTrouble(null, this.#party.now());
+        await this.#party.wait(isQuiet ? this.#pace.watchMs : this.#pace.pollMs);
       } catch (error) {
         if (this.#stopping.signal.aborted) throw error;
-        const { code, message } = asPanoramixError(error);
-        this.#options.log.error(
-          { event: 'epoch-failed', reason: code, detail: message },
-          'The nodes cannot agree on a directory for now; trying again',
-        );
-        await this.#party.wait(this.#watchMs());
+        await this.#failed(error);
       }
     }
+  }
+
+  async #failed(error: unknown): Promise<void> {
+    const { code, message } = asPanoramixError(error);
+    if (ABANDONED.includes(code)) {
+      this.#options.log.info(
+        { event: 'epoch-abandoned', reason: code, detail: message },
+        'An attempt to agree on a directory came to no end',
+      );
+      await this.#party.wait(this.#pace.pollMs);
+      return;
+    }
+    this.#report?.noteTrouble(code, this.#party.now());
+    this.#options.log.error(
+      { event: 'epoch-failed', reason: code, detail: message },
+      'The nodes cannot agree on a directory for now; trying again',
+    );
+    await this.#party.wait(this.#pace.watchMs);
   }
 
   /** One look and, where it is time, one agreement. @returns whether there was nothing to do */
   async #turn(): Promise<boolean> {
     const look = await this.#look();
-    const state = this.#readState();
-    const reason = await this.#reasonToAgree(look, state);
-    if (reason === null) return true;
-    this.#options.log.info(
-      { event: 'epoch-begins', reason, number: look.ground.number },
-      'Agreeing on the next snapshot of the directory',
-    );
-    await this.#agree(look, state);
+    const found = await this.#finder.find(look);
+    if (found.kind === 'again') return false;
+    if (found.kind === 'nowhere' || !this.#isNode(look)) {
+      this.#say('epoch-outside', 'This node is none of the mixnet, as its owners have agreed');
+      return true;
+    }
+    const { place, meeting } = found;
+    const reason = this.#reasonToAgree(look, place, meeting);
+    if (reason === null) {
+      this.#said = '';
+      return true;
+    }
+    const fields = { reason, number: place.number };
+    this.#say('epoch-begins', 'Agreeing on the next snapshot of the directory', fields);
+    await this.#agree(place, look);
     return false;
   }
 
-  /** Fetches and verifies nodes.json; the store takes what is new. */
+  async #agree(place: Place, look: Look): Promise<void> {
+    const { identity, primitives, position, ownChange, state, log } = this.#options;
+    const attempt = new Attempt({
+      party: this.#party,
+      identity,
+      primitives,
+      state,
+      log,
+      report: this.#report,
+      position,
+      change: ownChange?.() ?? null,
+      proposed: await this.#finder.propose(look),
+      pace: look.directory === null ? { ...this.#pace, ...this.#first() } : this.#pace,
+      look,
+      place,
+      hasRunOut: (meeting) => this.#finder.hasRunOut(place, meeting, look),
+      isElsewhere: async () => await this.#isElsewhere(place, look),
+    });
+    await attempt.run();
+  }
+
+  /** At first all nodes are waited for, for they have just been started. */
+  #first(): Pick<Pace, 'patienceMs'> {
+    return { patienceMs: this.#options.patienceMs ?? PACE_AT_FIRST.patienceMs };
+  }
+
+  /** Whether the others have gone on, or what the snapshot stands on has changed. */
+  async #isElsewhere(place: Place, before: Look): Promise<boolean> {
+    const look = await this.#look();
+    const { previous, logHead } = look.ground;
+    if (previous !== before.ground.previous || logHead !== before.ground.logHead) return true;
+    const found = await this.#finder.find(look);
+    return found.kind !== 'at' || found.place.negotiation_id !== place.negotiation_id;
+  }
+
   async #look(): Promise<Look> {
     const { client, primitives, store } = this.#options;
     const json = await retrying(this.#party, () => client.getNodes(store.mixnetId));
-    const read = readFoundation(json, store.mixnetId, primitives);
-    if (!read.ok) throw new PanoramixError('answer-malformed', `nodes.json: ${read.reason}`);
-    const { present, log, consensusId, snapshot } = read.foundation;
-    if (snapshot !== null) {
-      const offered = store.offer(json);
-      if (!offered.ok && offered.reason !== 'directory-expired') {
-        throw new PanoramixError('answer-malformed', `nodes.json: ${offered.reason}`);
-      }
-    } else if (store.last()) {
-      throw new PanoramixError('answer-malformed', 'nodes.json has lost its snapshot');
-    }
-    const [logHead, head] = [...log].at(-1) as [string, SnapshotGround['head']];
-    const last = snapshot === null ? null : this.#lastOf(json, snapshot);
+    const look = lookAt(json, store, primitives);
+    this.#pace = this.#paced(paceOf(look.ground.head.snapshot_lifetime_ms));
+    this.#followNodes(look);
+    return look;
+  }
+
+  /** Tells the own controller who is a node now, by the state file. */
+  #followNodes({ ground, directory }: Look): void {
+    const { state } = this.#options;
+    const known = knownAfter(state.read() ?? {}, ground.head, directory, this.#party.now());
+    if (known) state.update(known);
+  }
+
+  #paced(pace: Pace): Pace {
+    const { pollMs, watchMs, patienceMs, textMs } = this.#options;
     return {
-      directory: last?.directory ?? null,
-      ground: {
-        mixnetId: store.mixnetId,
-        terms: present,
-        number: (last?.directory.number ?? 0) + 1,
-        previous: last?.directory.snapshotHash ?? store.mixnetId,
-        lastConsensusId: last?.consensusId ?? consensusId,
-        logHead,
-        head,
-      },
+      ...pace,
+      ...(pollMs !== undefined && { pollMs }),
+      ...(watchMs !== undefined && { watchMs }),
+      ...(patienceMs !== undefined && { patienceMs }),
+      ...(textMs !== undefined && { textMs }),
     };
   }
 
-  #lastOf(json: unknown, snapshot: unknown): { directory: Directory; consensusId: string } {
-    const { primitives, store } = this.#options;
-    const read = readNodes(json, store.mixnetId, primitives);
-    if (!read.ok) throw new PanoramixError('answer-malformed', `nodes.json: ${read.reason}`);
-    return {
-      directory: read.directory,
-      consensusId: (snapshot as { consensus: string }).consensus,
-    };
+  #isNode({ ground }: Look): boolean {
+    return ground.head.nodes.some((node) => node.peer_id === this.#party.peerId);
   }
 
-  async #reasonToAgree(look: Look, state: MixnetState): Promise<string | null> {
+  #reasonToAgree({ directory, ground }: Look, place: Place, meeting: Meeting): string | null {
+    const { primitives, position, ownChange, state } = this.#options;
     const nowMs = this.#party.now();
-    const { directory, ground } = look;
     if (!directory) return 'no-snapshot';
     if (nowMs >= directory.validUntilMs) return 'snapshot-expired';
     const ageMs = nowMs - directory.validFromMs;
-    const lifeMs = directory.validUntilMs - directory.validFromMs;
-    if (ageMs >= Math.min(DUE_SHARE * lifeMs, DUE_MS_MAX)) return 'snapshot-due';
+    if (ageMs >= this.#pace.dueMs) return 'snapshot-due';
     if (ground.logHead !== directory.logHead) return 'log-grown';
-    if (!this.#isWhatDirectorySays(directory)) return 'own-entry-changed';
-    if (ageMs < ASKED_MS_MIN) return null;
-    const meeting = await this.#meeting(state);
-    const asking = offeredEntries(this.#options.primitives, meeting, ground);
-    return asking.length > 0 || meeting.consensus ? 'asked-by-others' : null;
-  }
-
-  async #meeting(state: MixnetState): Promise<Meeting> {
-    const { client, primitives } = this.#options;
-    return await retrying(this.#party, () =>
-      readMeeting(client, primitives, state.next_negotiation_id as string),
-    );
-  }
-
-  #isWhatDirectorySays(directory: Directory): boolean {
-    const { identity, position } = this.#options;
-    const said = nodeByPeer(directory, identity.peerId);
-    const own = position();
-    return (
-      said?.controllerUrl === own.controllerUrl &&
-      said.paused === own.paused &&
-      !isOutdated(said.endpoints, own.endpoints, this.#party.now())
-    );
-  }
-
-  async #agree({ ground }: Look, before: MixnetState): Promise<void> {
-    const { primitives, state: file } = this.#options;
-    const state = await this.#withProposed(before, ground);
-    const negotiationId = state.next_negotiation_id as string;
-    const proposed = state.proposed_negotiation_id as string;
-    const own = this.#ownEntry(ground);
-    this.#quorumSinceMs = null;
-    const agreed = await agree(this.#party, {
-      negotiationId,
-      opening: () => offerEntry(ground, own, proposed),
-      compose: (meeting) => this.#compose(meeting, ground, proposed),
-      review: (said, meeting) =>
-        reviewSnapshot(primitives, said.body, meeting, ground, own, this.#party.now()),
-      signed: state.signed[negotiationId] ?? null,
-      remember: (text) => file.sign(negotiationId, text),
-      onRefusal: 'wait',
+    if (lacksOwn(directory, this.#party.peerId, position())) return 'own-entry-changed';
+    const change = ownChange?.() ?? null;
+    if (change !== null && change !== state.read()?.announced_change) return 'change-proposed';
+    if (ageMs < this.#pace.askedMs) return null;
+    const { entries } = offersIn(primitives, meeting.statements, {
+      ...ground,
+      number: place.number,
     });
-    await this.#apply(ground, agreed);
-    await this.#look();
+    return entries.length > 0 ? 'asked-by-others' : null;
   }
 
-  /**
-   * The first of those present composes as soon as all nodes are there; after some patience without
-   * the others; and the next one after as much again, so that nobody's absence stops it.
-   */
-  #compose(
-    meeting: Meeting,
-    ground: SnapshotGround,
-    proposed: string,
-  ): ReturnType<typeof composeSnapshot> | null {
-    const nowMs = this.#party.now();
-    const entries = offeredEntries(this.#options.primitives, meeting, ground);
-    const owners = presentOwners(entries, ground);
-    const rank = owners.indexOf(this.#party.peerId);
-    if (rank === -1 || !isQuorum(owners, ground)) return null;
-    this.#quorumSinceMs ??= nowMs;
-    const isComplete = entries.length === ground.head.nodes.length;
-    const patienceMs = this.#options.patienceMs ?? PATIENCE_MS_DEFAULT;
-    const turnMs = this.#quorumSinceMs + patienceMs * (isComplete ? rank : rank + 1);
-    return nowMs < turnMs ? null : composeSnapshot(entries, ground, proposed, nowMs);
-  }
-
-  async #apply(ground: SnapshotGround, { consensus, meeting }: Agreed): Promise<void> {
-    const { client, state: file, log, primitives } = this.#options;
-    if (
-      !isQuorum(
-        consensus.signers.filter((key) => ground.terms.owners.includes(key)),
-        ground,
-      )
-    ) {
-      throw new PanoramixError('agreement-foreign', 'a snapshot that too few owners have signed');
-    }
-    if (consensus.signers.includes(this.#party.peerId)) {
-      const decision = {
-        consensusId: consensus.consensusId,
-        onLastConsensusId: ground.lastConsensusId,
-      };
-      await retrying(this.#party, async () => {
-        try {
-          await client.updatePeer(ground.mixnetId, consensus.body.data, decision);
-        } catch (error) {
-          // Another node came first, or the nodes have gone on without us: the next look will show.
-          const { code } = asPanoramixError(error);
-          if (code !== 'consensus-not-last' && code !== 'chain-broken') throw error;
-        }
-      });
-    }
-    const next = nextNegotiation(meeting, consensus.body, primitives);
-    if (next === null) {
-      throw new PanoramixError('agreement-foreign', 'nobody named the negotiation that follows');
-    }
-    const { proposed_negotiation_id: _proposed, ...kept } = this.#readState();
-    file.write({ ...kept, next_negotiation_id: next, signed: {} });
-    log.info(
-      { event: 'epoch-agreed', number: ground.number, signers: consensus.signers.length },
-      'The nodes have agreed on a snapshot of the directory',
-    );
-  }
-
-  /** Opens a negotiation to be proposed as the one that follows, once for each agreement. */
-  async #withProposed(state: MixnetState, { terms }: SnapshotGround): Promise<MixnetState> {
-    if (state.proposed_negotiation_id !== undefined) return state;
-    const needed = signaturesNeeded(terms.rule, terms.owners.length);
-    const among = { signers: terms.owners, needed };
-    const id = await retrying(this.#party, () => this.#options.client.createNegotiation(among));
-    return this.#options.state.update({ proposed_negotiation_id: id });
-  }
-
-  #ownEntry(ground: SnapshotGround): SignedEntry {
-    const { identity, primitives, position } = this.#options;
-    const own = position();
-    const entry: Entry = {
-      mixnet: ground.mixnetId,
-      number: ground.number,
-      peer_id: identity.peerId,
-      controller_url: own.controllerUrl,
-      paused: own.paused,
-      endpoints: own.endpoints.map((endpoint) => ({
-        endpoint_id: endpoint.endpointId,
-        public: toHex(endpoint.publicKey),
-        opens: new Date(endpoint.opensMs).toISOString(),
-        closes: new Date(endpoint.closesMs).toISOString(),
-      })),
-    };
-    return signEntry(primitives, identity, entry);
-  }
-
-  #readState(): MixnetState {
-    const state = this.#options.state.read();
-    if (state?.next_negotiation_id !== undefined) return state;
-    throw new PanoramixError(
-      'config-invalid',
-      `${this.#options.state.path} names no mixnet yet: run the wizard first`,
-    );
-  }
-
-  #watchMs(): number {
-    return this.#options.watchMs ?? WATCH_MS_DEFAULT;
+  /** Says something once, until something else is to be said. */
+  #say(event: string, text: string, fields: object = {}): void {
+    const said = JSON.stringify({ event, ...fields });
+    if (said === this.#said) return;
+    this.#said = said;
+    this.#options.log.info({ event, ...fields }, text);
   }
 }

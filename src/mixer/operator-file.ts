@@ -52,13 +52,15 @@ const operator = z.strictObject({
   version: z.literal(1),
   /** The node takes no new routes and still serves its domains. */
   paused: z.boolean().default(false),
+  /** Numbers of which he has seen that owners signed two snapshots, and lets mail go on. */
+  forgiven: z.array(z.int().min(1)).default([]),
   change: proposedChange.optional(),
   /** Texts about changes that we have signed, by negotiation: in each, no other is ever signed. */
   signed: z.record(z.string(), z.string()).default({}),
 });
 export type OperatorState = z.output<typeof operator>;
 
-const NOTHING: OperatorState = { version: 1, paused: false, signed: {} };
+const NOTHING: OperatorState = { version: 1, paused: false, forgiven: [], signed: {} };
 
 /** The operator's file of one node; missing, it says nothing. */
 export class OperatorFile {

@@ -33,37 +33,71 @@ export interface SnapshotGround {
   readonly head: LogEntry;
 }
 
-/** A node's first word: its own entry. */
+/**
+ * A node's first word: its own entry.
+ * @param changeNegotiationId where its operator proposes a change of the log: the others' operators are told
+ */
 export function offerEntry(
   ground: SnapshotGround,
   entry: SignedEntry,
   nextNegotiationId: string,
+  changeNegotiationId: string | null = null,
 ): Draft {
   return {
     data: { peer_id: ground.mixnetId, entry },
     info: infoOf(ground),
-    meta: { next_negotiation_id: nextNegotiationId },
+    meta: {
+      next_negotiation_id: nextNegotiationId,
+      ...(changeNegotiationId !== null && { change_negotiation_id: changeNegotiationId }),
+    },
   };
 }
 
-/** The entries that the nodes of the log have offered for this number, one each, sorted by peer id. */
-export function offeredEntries(
+/** What the nodes of the log have offered for one number. */
+export interface Offers {
+  /** One of each node that has signed one, sorted by peer id. */
+  readonly entries: readonly SignedEntry[];
+  /** Peer ids of nodes that have signed different ones, which are left out. */
+  readonly twoFaced: readonly string[];
+}
+
+/** All that was offered for this number. */
+export function offersIn(
   primitives: Primitives,
-  meeting: Meeting,
+  statements: Meeting['statements'],
   ground: SnapshotGround,
+): Offers {
+  const entries: SignedEntry[] = [];
+  const twoFaced: string[] = [];
+  for (const node of ground.head.nodes) {
+    const [first, ...others] = entriesOf(primitives, statements, ground, node.peer_id);
+    if (first === undefined) continue;
+    if (others.length === 0) entries.push(first);
+    else twoFaced.push(node.peer_id);
+  }
+  return { entries, twoFaced };
+}
+
+/** The different entries that one node has signed for this number. */
+function entriesOf(
+  primitives: Primitives,
+  statements: Meeting['statements'],
+  { mixnetId, number, terms }: SnapshotGround,
+  peerId: string,
 ): SignedEntry[] {
-  return ground.head.nodes.flatMap((node) => {
-    const offers = meeting.statements.flatMap((said): SignedEntry[] => {
-      if (said.signer !== node.peer_id) return [];
-      const parsed = signedEntry.safeParse((said.body.data as { entry?: unknown } | null)?.entry);
-      if (!parsed.success || parsed.data.peer_id !== node.peer_id) return [];
-      const { mixnetId, number, terms } = ground;
-      return checkEntry(parsed.data, mixnetId, number, terms, primitives) === null
-        ? [parsed.data]
-        : [];
-    });
-    return offers.slice(-1);
-  });
+  const different = new Map<string, SignedEntry>();
+  for (const { signer, body } of statements) {
+    if (signer !== peerId) continue;
+    const parsed = signedEntry.safeParse((body.data as { entry?: unknown } | null)?.entry);
+    if (!parsed.success || parsed.data.peer_id !== peerId) continue;
+    const { signature: _, ...entry } = parsed.data;
+    const text = canonicalText(entry);
+    if (different.has(text)) continue;
+    if (checkEntry(parsed.data, mixnetId, number, terms, primitives) === null) {
+      different.set(text, parsed.data);
+    }
+  }
+  return [...different.values()];
 }
 
 /** Owners whose nodes have offered an entry: those who can sign now. Sorted. */
@@ -76,7 +110,10 @@ export function presentOwners(entries: readonly SignedEntry[], ground: SnapshotG
 }
 
 /** Whether so many owners can agree on a snapshot by the founding rule. */
-export function isQuorum(owners: readonly string[], ground: SnapshotGround): boolean {
+export function isQuorum(
+  owners: readonly string[],
+  ground: Pick<SnapshotGround, 'terms'>,
+): boolean {
   return owners.length >= signaturesNeeded(ground.terms.rule, ground.terms.owners.length);
 }
 
@@ -108,11 +145,14 @@ export function composeSnapshot(
   };
 }
 
-/** Null where a node may sign a composed snapshot; else what is wrong with it. */
+/**
+ * Null where a node may sign a composed snapshot; else what is wrong with it.
+ * @param statements all that was said before it: a second entry that comes later does not undo it
+ */
 export function reviewSnapshot(
   primitives: Primitives,
   body: ContributionBody,
-  meeting: Meeting,
+  statements: Meeting['statements'],
   ground: SnapshotGround,
   own: SignedEntry,
   nowMs: number,
@@ -137,7 +177,8 @@ export function reviewSnapshot(
   if (Math.abs(fromMs - nowMs) > STALE_MS) return 'snapshot-time-mismatch';
   return (
     reviewEntries(primitives, text.entries, ground, own) ??
-    reviewSigners(primitives, body, meeting, text.entries, ground, own)
+    reviewFaces(primitives, text.entries, statements, ground) ??
+    reviewSigners(primitives, body, statements, text.entries, ground, own)
   );
 }
 
@@ -160,10 +201,20 @@ function reviewEntries(
   return canonicalText(mine ?? null) === canonicalText(own) ? null : 'own-entry-changed';
 }
 
+function reviewFaces(
+  primitives: Primitives,
+  entries: readonly SignedEntry[],
+  statements: Meeting['statements'],
+  ground: SnapshotGround,
+): string | null {
+  const { twoFaced } = offersIn(primitives, statements, ground);
+  return entries.some((entry) => twoFaced.includes(entry.peer_id)) ? 'entry-equivocated' : null;
+}
+
 function reviewSigners(
   primitives: Primitives,
   body: ContributionBody,
-  meeting: Meeting,
+  statements: Meeting['statements'],
   entries: readonly SignedEntry[],
   ground: SnapshotGround,
   own: SignedEntry,
@@ -174,7 +225,7 @@ function reviewSigners(
   if (!isQuorum(present, ground)) return 'rule-not-met';
   const ownOwner = ground.head.nodes.find((node) => node.peer_id === own.peer_id)?.owner;
   if (ownOwner === undefined || !present.includes(ownOwner)) return 'signers-differ';
-  const isNamed = meeting.statements.some(({ body: said }) => {
+  const isNamed = statements.some(({ body: said }) => {
     const id = said.meta.next_negotiation_id;
     return id !== undefined && hashText(primitives, id) === hash;
   });

@@ -1,182 +1,208 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import test, { type ExecutionContext } from 'ava';
-import { native } from '../../src/crypto/native.ts';
-import { silentLog } from '../../src/log.ts';
-import { exitForDomain, openEndpoint, type Directory } from '../../src/mixnet/directory.ts';
-import { DirectoryStore } from '../../src/mixer/directory-store.ts';
-import { Epochs, type EpochOptions } from '../../src/mixer/epoch.ts';
-import { MixnetStateFile } from '../../src/mixer/mixnet-state.ts';
+import test from 'ava';
+import { exitForDomain, openEndpoint } from '../../src/mixnet/directory.ts';
 import { privateController, sharedStore } from '../controller/private-controller.ts';
-import { FIVE_NODES, foundWithAll, type TestParty } from '../wizard/parties.ts';
-import { openKeys } from './own-keys.ts';
+import {
+  allHold,
+  foundOn,
+  LIFETIME_MS,
+  positionOf,
+  runNode,
+  until,
+  type FoundedNode,
+} from './founded.ts';
 
 const redis = sharedStore(test);
 
-/** A node on its own controller: endpoint, directory store, and its part in the agreements. */
-async function startNode(
-  t: ExecutionContext,
-  party: TestParty,
-  more: Partial<EpochOptions> = {},
-): Promise<{ epochs: Epochs; store: DirectoryStore; directory: Promise<Directory> }> {
-  const { client, identity, dataDir } = party;
-  const state = new MixnetStateFile(join(dataDir, 'mixnet.json'));
-  const keys = await openKeys({ client, identity, store: redis(), dataDir });
-  const store = new DirectoryStore({
-    dataDir,
-    mixnetId: state.read()?.mixnet_id as string,
-    primitives: native,
-    log: silentLog,
-    sources: [client],
-  });
-  const epochs = new Epochs({
-    client,
-    identity,
-    primitives: native,
-    state,
-    store,
-    log: silentLog,
-    pollMs: 20,
-    watchMs: 50,
-    position: () => ({
-      controllerUrl: client.url,
-      paused: false,
-      endpoints: keys.endpoints().map((endpoint) => {
-        return { ...endpoint, publicKey: endpoint.mixKey.publicKey };
-      }),
-    }),
-    ...more,
-  });
-  const directory = epochs.start();
-  directory.catch(() => undefined);
-  t.teardown(() => epochs.stop());
-  return { epochs, store, directory };
-}
-
-test('five nodes agree on a directory with nobody watching, and all hold the same', async (t) => {
-  const controller = await privateController(t, redis());
-  const { parties, mixnets } = await foundWithAll(t, controller.url);
-  const nodes = await Promise.all(parties.map((party) => startNode(t, party)));
-  const directories = await Promise.all(nodes.map((node) => node.directory));
-  const [first] = directories as [Directory];
-  for (const directory of directories) t.deepEqual(directory, first);
-  t.is(first.number, 1);
-  t.is(first.previousHash, first.mixnetId);
-  t.is(exitForDomain(first, 'alpha.example')?.peerId, parties[1]?.identity.peerId);
-  for (const node of first.nodes) t.truthy(openEndpoint(node, Date.now()));
-  const next = parties.map(
-    (party) => new MixnetStateFile(join(party.dataDir, 'mixnet.json')).read()?.next_negotiation_id,
-  );
-  t.is(new Set(next).size, 1);
-  t.not(next[0], mixnets[0]?.nextNegotiationId);
-});
-
-test('a node that is started again uses its endpoint and its directory, and asks for nothing', async (t) => {
-  const controller = await privateController(t, redis());
-  const { parties } = await foundWithAll(t, controller.url, FIVE_NODES.slice(0, 3), SMALL);
-  const nodes = await Promise.all(parties.map((party) => startNode(t, party)));
-  const [before] = await Promise.all(nodes.map((node) => node.directory));
-  await Promise.all(nodes.map((node) => node.epochs.stop()));
-  const again = await startNode(t, parties[0] as TestParty);
-  t.true(again.store.current().ok);
-  t.deepEqual(await again.directory, before);
-  const seen = JSON.parse(
-    readFileSync(join(parties[0]?.dataDir ?? '', 'directory-seen.json'), 'utf8'),
-  ) as Record<string, { number: number }>;
-  t.is(seen[before?.mixnetId ?? '']?.number, 1);
-});
-
-test('nodes stopped at any moment of the agreement go on where they were', async (t) => {
-  const controller = await privateController(t, redis());
-  const { parties } = await foundWithAll(t, controller.url, FIVE_NODES.slice(0, 3), SMALL);
-  for (const delayMs of [5, 30, 60, 90, 120]) {
-    const nodes = await Promise.all(parties.map((party) => startNode(t, party)));
-    await new Promise((resolve) => setTimeout(resolve, delayMs));
-    await Promise.all(nodes.map((node) => node.epochs.stop()));
-  }
-  const nodes = await Promise.all(parties.map((party) => startNode(t, party)));
-  const [first, ...others] = await Promise.all(nodes.map((node) => node.directory));
-  for (const directory of others) t.deepEqual(directory, first);
-  t.is(first?.number, 1);
-});
-
-test('one owner who is away stops nothing, and gets into the next snapshot when he comes', async (t) => {
-  const controller = await privateController(t, redis());
-  const { parties } = await foundWithAll(t, controller.url, FIVE_NODES.slice(0, 3), SMALL);
-  const [absent, ...present] = parties as [TestParty, ...TestParty[]];
-  let skewMs = 0;
-  const now = (): number => Date.now() + skewMs;
-  const options = { patienceMs: 300, now };
-  const nodes = await Promise.all(present.map((party) => startNode(t, party, options)));
-  const [first] = await Promise.all(nodes.map((node) => node.directory));
-  const missing = first?.nodes.find((node) => node.peerId === absent.identity.peerId);
-  t.deepEqual(missing?.endpoints, []);
-  t.is(first?.number, 1);
-
-  // The others listen for those who ask once a minute has passed.
-  skewMs = 61_000;
-  const late = await startNode(t, absent, options);
-  const agreed = (): boolean =>
-    [...nodes, late].every(({ store }) => {
-      const current = store.current();
-      return current.ok && current.directory.number === 2;
+test.serial(
+  'five nodes agree on a directory with nobody watching, and all hold the same',
+  async (t) => {
+    const bed = await privateController(t, redis());
+    const founded = await foundOn(t, bed, 5);
+    const nodes = founded.nodes.map((node) => runNode(t, founded, node));
+    await allHold(nodes, 1);
+    const held = nodes[0]?.store.last();
+    t.is(held?.number, 1);
+    t.is(held?.previousHash, founded.mixnetId);
+    t.is(held && exitForDomain(held, 'alpha.example')?.peerId, founded.nodes[0]?.peerId);
+    for (const node of held?.nodes ?? []) t.truthy(openEndpoint(node, bed.now()));
+    await until('all go on to one negotiation', () => {
+      const next = new Set(founded.nodes.map(({ state }) => state.read()?.next_negotiation_id));
+      return next.size === 1 && !next.has(founded.negotiationId);
     });
-  const deadline = Date.now() + 20_000;
-  while (!agreed() && Date.now() < deadline) {
-    await new Promise((resolve) => setTimeout(resolve, 20));
+  },
+);
+
+test.serial('the next snapshot is agreed on after a third of the life of the last', async (t) => {
+  const bed = await privateController(t, redis());
+  const founded = await foundOn(t, bed, 3);
+  const nodes = founded.nodes.map((node) => runNode(t, founded, node));
+  await allHold(nodes, 1);
+  bed.skew(LIFETIME_MS / 3 - 60_000);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  t.is(nodes[0]?.store.last()?.number, 1);
+  for (const number of [2, 3, 4]) {
+    bed.skew(((number - 1) * LIFETIME_MS) / 3 + 60_000);
+    await allHold(nodes, number);
+    t.is(nodes[0]?.store.last()?.number, number);
   }
-  t.true(agreed());
-  const current = late.store.current();
-  if (!current.ok) return t.fail(current.reason);
-  t.is(current.directory.previousHash, first?.snapshotHash ?? '');
-  return t.true(current.directory.nodes.every((node) => node.endpoints.length === 1));
 });
 
-test('a node that says where it is and dies holds up no snapshot', async (t) => {
-  const controller = await privateController(t, redis());
-  const { parties } = await foundWithAll(t, controller.url, FIVE_NODES.slice(0, 3), SMALL);
-  const [dying, ...others] = parties as [TestParty, ...TestParty[]];
-  const state = new MixnetStateFile(join(dying.dataDir, 'mixnet.json')).read();
-  const negotiationId = state?.next_negotiation_id as string;
-  // It composes nothing and signs nothing: its patience outlasts the test.
-  const gone = await startNode(t, dying, { pollMs: 20, patienceMs: 600_000 });
-  while ((await dying.client.listContributions(negotiationId)).length === 0) {
-    await new Promise((resolve) => setTimeout(resolve, 5));
+test.serial('a node that is started again holds its directory, and asks for nothing', async (t) => {
+  const bed = await privateController(t, redis());
+  const founded = await foundOn(t, bed, 3);
+  const nodes = founded.nodes.map((node) => runNode(t, founded, node));
+  await allHold(nodes, 1);
+  await Promise.all(nodes.map(({ epochs }) => epochs.stop()));
+  const again = runNode(t, founded, founded.nodes[0] as FoundedNode, {
+    position: () => nodes[0]?.position ?? positionOf(bed),
+  });
+  t.true(again.store.current().ok);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  t.deepEqual(
+    again.said.filter(({ event }) => event === 'epoch-begins'),
+    [],
+  );
+  const seen = JSON.parse(
+    readFileSync(join(again.node.dataDir, 'directory-seen.json'), 'utf8'),
+  ) as Record<string, { number: number }>;
+  t.is(seen[founded.mixnetId]?.number, 1);
+});
+
+test.serial('nodes stopped at any moment of the agreement go on where they were', async (t) => {
+  const bed = await privateController(t, redis());
+  const founded = await foundOn(t, bed, 3);
+  for (const delayMs of [5, 30, 60, 90, 120]) {
+    const nodes = founded.nodes.map((node) => runNode(t, founded, node));
+    await new Promise((resolve) => setTimeout(resolve, delayMs));
+    await Promise.all(nodes.map(({ epochs }) => epochs.stop()));
   }
+  const nodes = founded.nodes.map((node) => runNode(t, founded, node));
+  await allHold(nodes, 1);
+  t.true(nodes.every(({ report }) => Object.keys(report.findings.two_faced).length === 0));
+});
+
+test.serial(
+  'a node signs one entry for a number, whatever has changed when it is started again',
+  async (t) => {
+    const bed = await privateController(t, redis());
+    const founded = await foundOn(t, bed, 3);
+    const [early, ...others] = founded.nodes as [FoundedNode, ...FoundedNode[]];
+    const before = runNode(t, founded, early);
+    await until('it has said its entry', async () => {
+      return (await early.client.listContributions(founded.negotiationId)).length > 0;
+    });
+    await before.epochs.stop();
+    // A key was opened meanwhile: the entry of this number stays, the next number's has it.
+    const later = runNode(t, founded, early);
+    const rest = others.map((node) => runNode(t, founded, node));
+    await allHold([later, ...rest], 1);
+    const entryOf = (): string | undefined =>
+      rest[0]?.store.last()?.nodes.find(({ peerId }) => peerId === early.peerId)?.endpoints[0]
+        ?.endpointId;
+    t.is(entryOf(), before.position.endpoints[0]?.endpointId);
+    t.deepEqual(rest[0]?.report.findings.two_faced, {});
+    bed.skew(LIFETIME_MS / 10 + 1_000);
+    await allHold([later, ...rest], 2);
+    t.is(entryOf(), later.position.endpoints[0]?.endpointId);
+    const reasons = later.said.filter(({ event }) => event === 'epoch-begins');
+    t.true(reasons.some(({ reason }) => reason === 'own-entry-changed'));
+  },
+);
+
+test.serial(
+  'what the directory has too much is left for the next epoch, what it lacks is not',
+  async (t) => {
+    const bed = await privateController(t, redis());
+    const founded = await foundOn(t, bed, 3);
+    const nodes = founded.nodes.map((node) => runNode(t, founded, node));
+    await allHold(nodes, 1);
+    bed.skew(LIFETIME_MS / 10 + 1_000);
+    const [one] = nodes as [(typeof nodes)[0]];
+    one.position = { ...one.position, endpoints: [] };
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    t.is(one.store.last()?.number, 1);
+    one.position = { ...one.position, paused: true };
+    await allHold(nodes, 2);
+    const said = nodes[1]?.store.last()?.nodes.find(({ peerId }) => peerId === one.node.peerId);
+    t.like(said, { paused: true });
+  },
+);
+
+test.serial(
+  'one owner who is away stops nothing, and gets into the next snapshot when he comes',
+  async (t) => {
+    const bed = await privateController(t, redis());
+    const founded = await foundOn(t, bed, 3);
+    const [absent, ...present] = founded.nodes as [FoundedNode, ...FoundedNode[]];
+    const nodes = present.map((node) => runNode(t, founded, node));
+    await allHold(nodes, 1);
+    const missing = nodes[0]?.store.last()?.nodes.find(({ peerId }) => peerId === absent.peerId);
+    t.deepEqual(missing?.endpoints, []);
+
+    // A week of it: every third hour a snapshot, of two of three.
+    for (let day = 1; day <= 7; day++) {
+      bed.skew(day * 86_400_000);
+      const number = (nodes[0]?.store.last()?.number ?? 0) + 1;
+      await allHold(nodes, number);
+    }
+    bed.skew(7 * 86_400_000 + LIFETIME_MS / 10 + 1_000);
+    const late = runNode(t, founded, absent);
+    const number = (nodes[0]?.store.last()?.number ?? 0) + 1;
+    await allHold([...nodes, late], number);
+    t.true(late.store.last()?.nodes.every((node) => node.endpoints.length === 1));
+  },
+);
+
+test.serial('a node that says where it is and dies holds up no snapshot', async (t) => {
+  const bed = await privateController(t, redis());
+  const founded = await foundOn(t, bed, 3);
+  const [dying, ...others] = founded.nodes as [FoundedNode, ...FoundedNode[]];
+  const gone = runNode(t, founded, dying);
+  await until('it has said its entry', async () => {
+    return (await dying.client.listContributions(founded.negotiationId)).length > 0;
+  });
   await gone.epochs.stop();
-  const nodes = await Promise.all(others.map((party) => startNode(t, party, { patienceMs: 300 })));
-  const directories = await Promise.all(nodes.map((node) => node.directory));
-  for (const directory of directories) {
-    t.is(directory.number, 1);
-    t.true(
-      directory.nodes.every((node) => node.endpoints.length === 1),
-      'its entry is in',
-    );
-  }
+  const nodes = others.map((node) => runNode(t, founded, node));
+  await allHold(nodes, 1);
+  t.true(
+    nodes[0]?.store.last()?.nodes.every((node) => node.endpoints.length === 1),
+    'its entry is in',
+  );
 });
 
-test('while no controller answers, a node waits, and goes on when it does', async (t) => {
+test.serial('while no controller answers, a node waits, and goes on when it does', async (t) => {
   let pressed: 'open' | 'settle-only' = 'open';
   const { redis: client, prefix } = redis();
-  const controller = await privateController(t, redis(), {
+  const bed = await privateController(t, redis(), {
     store: { redis: client, prefix: `${prefix}:pressed`, pressure: () => pressed },
   });
-  const { parties } = await foundWithAll(t, controller.url, FIVE_NODES.slice(0, 3), SMALL);
-  const first = await startNode(t, parties[0] as TestParty);
-  const rest = await Promise.all(parties.slice(1).map((party) => startNode(t, party)));
+  const founded = await foundOn(t, bed, 3);
   pressed = 'settle-only';
+  const nodes = founded.nodes.map((node) => runNode(t, founded, node));
   await new Promise((resolve) => setTimeout(resolve, 300));
   pressed = 'open';
-  const directories = await Promise.all([first, ...rest].map((node) => node.directory));
-  t.is(new Set(directories.map(({ snapshotHash }) => snapshotHash)).size, 1);
+  await allHold(nodes, 1);
+  t.pass();
 });
 
-const SMALL = {
-  traffic: {
-    delay_mean_ms: 1,
-    ticks_per_second: 1,
-    loops_per_second: 0.5,
-    mixes_per_route: 1,
-    expiry_ms: 60_000,
+test.serial(
+  'a node that has left the log asks for nothing, and the others go on without it',
+  async (t) => {
+    const bed = await privateController(t, redis());
+    const founded = await foundOn(t, bed, 4);
+    const nodes = founded.nodes.map((node) => runNode(t, founded, node));
+    await allHold(nodes, 1);
+    const left = founded.nodes[3]?.peerId;
+    await founded.change((entry) => ({
+      ...entry,
+      nodes: entry.nodes.filter(({ peer_id: id }) => id !== left),
+    }));
+    await allHold(nodes.slice(0, 3), 2);
+    t.is(nodes[0]?.store.last()?.nodes.length, 3);
+    await until('it says so', () =>
+      (nodes[3]?.said ?? []).some(({ event }) => event === 'epoch-outside'),
+    );
   },
-};
+);

@@ -8,8 +8,8 @@ import { signEntry, type SignedEntry, type Snapshot } from '../../src/mixnet/dir
 import { readFoundation } from '../../src/mixnet/verify-log.ts';
 import {
   composeSnapshot,
-  offeredEntries,
   offerEntry,
+  offersIn,
   presentOwners,
   reviewSnapshot,
   type SnapshotGround,
@@ -84,7 +84,7 @@ function accepted(
 }
 
 function review(body: ContributionBody, nowMs = NOW_MS): string | null {
-  return reviewSnapshot(native, body, meetingOf(entries), ground, own, nowMs);
+  return reviewSnapshot(native, body, meetingOf(entries).statements, ground, own, nowMs);
 }
 
 test('a node signs what was composed of all entries, or of enough of them with its own', (t) => {
@@ -181,23 +181,43 @@ test('a node does not sign a change to another peer', (t) => {
   t.is(review({ ...body, info: { resource: 'peer', operation: 'create' } }), 'change-foreign');
 });
 
-test('an entry counts when its own node offers it, for this number, and the last one counts', (t) => {
-  t.deepEqual(offeredEntries(native, meetingOf(entries), ground), entries);
+test('an entry counts when its own node offers it, for this number, and once', (t) => {
+  const offered = (
+    offers: readonly SignedEntry[],
+    signerOf?: (entry: SignedEntry) => string,
+  ): ReturnType<typeof offersIn> =>
+    offersIn(native, meetingOf(offers, signerOf).statements, ground);
+  t.deepEqual(offered(entries), { entries, twoFaced: [] });
+  t.deepEqual(offered([...entries, ...entries]), { entries, twoFaced: [] });
   t.deepEqual(
-    offeredEntries(
-      native,
-      meetingOf(entries, () => stranger.peerId),
-      ground,
-    ),
-    [],
+    offered(entries, () => stranger.peerId),
+    { entries: [], twoFaced: [] },
   );
   const [owner] = mixnet.owners as [(typeof mixnet.owners)[0]];
   const { signature: _signature, ...entry } = own;
-  const later = signEntry(native, owner, { ...entry, paused: true });
   const early = signEntry(native, owner, { ...entry, number: 2 });
-  const offers = meetingOf([own, later, early]);
-  t.deepEqual(offeredEntries(native, offers, ground), [later]);
-  t.deepEqual(presentOwners([later], ground), [owner.peerId]);
+  t.deepEqual(offered([own, early]), { entries: [own], twoFaced: [] });
+  t.deepEqual(presentOwners([own], ground), [owner.peerId]);
+});
+
+test('a node that signs two different entries for one number is left out, and named', (t) => {
+  const [owner] = mixnet.owners as [(typeof mixnet.owners)[0]];
+  const { signature: _signature, ...entry } = own;
+  const other = signEntry(native, owner, { ...entry, paused: true });
+  const both = meetingOf([...entries, other]).statements;
+  t.deepEqual(offersIn(native, both, ground), {
+    entries: entries.slice(1),
+    twoFaced: [owner.peerId],
+  });
+  const others = mixnet.owners[1]?.peerId;
+  const mine = entries[1] as SignedEntry;
+  t.is(mine.peer_id, others ?? '');
+  const reviewed = (body: ContributionBody, statements = both): string | null =>
+    reviewSnapshot(native, body, statements, ground, mine, NOW_MS);
+  t.is(reviewed(accepted()), 'entry-equivocated');
+  t.is(reviewed(accepted((text) => text, entries.slice(1))), null);
+  // Said after the text was composed, it does not undo it: else one could stop every snapshot.
+  t.is(reviewed(accepted(), meetingOf(entries).statements), null);
 });
 
 function allOwners(): string[] {

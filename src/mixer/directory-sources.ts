@@ -1,0 +1,56 @@
+/**
+ * Whom a node asks for the directory (design §8): the controller on which the owners meet, its own, and each
+ * time two others drawn at random, so that nobody can tell beforehand before whom he must say the same.
+ */
+import type { Random } from '../crypto/primitives.ts';
+import type { Directory } from '../mixnet/directory.ts';
+import { drawOne } from '../mixnet/draw.ts';
+
+/** Controllers asked besides those two. */
+const OTHERS = 2;
+
+/** Where a nodes.json comes from; a ControllerClient is one. */
+export interface NodesSource {
+  readonly url: string;
+  getNodes(mixnetId: string): Promise<unknown>;
+  /** The own controller's: leaves the directory there. */
+  postNodes?(mixnetId: string, json: unknown): Promise<void>;
+}
+
+/** Draws whom to ask now. */
+export function drawSources(
+  random: Random,
+  options: {
+    readonly meeting: NodesSource;
+    readonly own: NodesSource;
+    readonly clientFor: (url: string) => NodesSource;
+    readonly directory: Directory | null;
+  },
+): NodesSource[] {
+  const { meeting, own, clientFor, directory } = options;
+  // Of the others' clients nothing is posted to: each mirrors for itself.
+  const asked = [readOnly(meeting), ...(own.url === meeting.url ? [] : [own])];
+  const left = new Set((directory?.nodes ?? []).map(({ controllerUrl }) => controllerUrl));
+  for (const url of [meeting.url, own.url, '']) left.delete(url);
+  for (let drawn = 0; drawn < OTHERS; drawn++) {
+    const url = drawOne(random, [...left]);
+    if (url === null) break;
+    left.delete(url);
+    const source = sourceOf(url, clientFor);
+    if (source.url !== meeting.url && source.url !== own.url) asked.push(source);
+  }
+  return asked;
+}
+
+/** A URL that may not be asked, as plain HTTP to another host may not, is a controller that gives nothing. */
+function sourceOf(url: string, clientFor: (url: string) => NodesSource): NodesSource {
+  try {
+    return readOnly(clientFor(url));
+  } catch (error) {
+    return { url, getNodes: async () => await Promise.reject(error) };
+  }
+}
+
+function readOnly(source: NodesSource): NodesSource {
+  return { url: source.url, getNodes: async (mixnetId) => await source.getNodes(mixnetId) };
+}

@@ -1,0 +1,115 @@
+/**
+ * Where the next snapshot is agreed on, and under which number. An agreed text names the negotiation that
+ * follows; what others proposed beside it are further places, in order, so that a bogus one stops nobody. An
+ * attempt that comes to no end is given up by all for the next place and the next number: in each
+ * negotiation, and for each number, a node signs one text. Pure.
+ */
+import type { ConsensusRecord, NegotiationData } from '../api/negotiation.ts';
+import { signaturesNeeded } from '../api/peer.ts';
+import { canonicalText } from '../api/canonical.ts';
+import type { MeetingPlace } from '../api/meeting-place.ts';
+import type { ContributionBody } from '../api/contribution.ts';
+import { nextNegotiation, type Meeting } from '../client/meeting.ts';
+import type { Primitives } from '../crypto/primitives.ts';
+import type { SnapshotGround } from './snapshot.ts';
+
+/** A negotiation, and the number of the snapshot that is agreed on there. */
+export interface Place {
+  readonly negotiation_id: string;
+  readonly number: number;
+}
+
+/** Numbers that one who says where to meet may skip: attempts of three days that all failed. */
+const NUMBERS_SKIPPED_MAX = 1_000_000;
+
+/** Places that follow an ended negotiation: the one that the agreed text names, then the others by proposer. */
+export function placesAfter(
+  primitives: Primitives,
+  meeting: Meeting,
+  agreed: ContributionBody,
+  number: number,
+): Place[] {
+  const named = nextNegotiation(meeting, agreed, primitives);
+  const proposed = new Map<string, string>();
+  for (const { signer, body } of meeting.statements) {
+    const id = body.meta.next_negotiation_id;
+    if (id !== undefined && !proposed.has(signer)) proposed.set(signer, id);
+  }
+  const others = [...proposed].toSorted(([left], [right]) => (left < right ? -1 : 1));
+  const ids = new Set([...(named === null ? [] : [named]), ...others.map(([, id]) => id)]);
+  return [...ids].map((id, index) => ({ negotiation_id: id, number: number + 1 + index }));
+}
+
+/** Between whom the next snapshot is agreed on: the owners of the log's head, by their rule. */
+export function amongOwners({ terms }: Pick<SnapshotGround, 'terms'>): {
+  readonly signers: readonly string[];
+  readonly needed: number;
+} {
+  return {
+    signers: terms.owners,
+    needed: signaturesNeeded(terms.rule, terms.owners.length),
+  };
+}
+
+/** Whether a snapshot can be agreed on in a negotiation: it is open among just the owners, by just their rule. */
+export function isUsable(
+  negotiation: NegotiationData | null,
+  ground: Pick<SnapshotGround, 'terms'>,
+): boolean {
+  if (negotiation?.status !== 'OPEN') return false;
+  const { signers, needed } = negotiation;
+  const among = amongOwners(ground);
+  return canonicalText(signers ?? null) === canonicalText(among.signers) && needed === among.needed;
+}
+
+/**
+ * Whether the texts that somebody has signed in a negotiation have all run out, of each signer the first: who
+ * signed one signs no other here. False while there is none.
+ */
+export function hasRunOut(
+  meeting: Meeting,
+  owners: readonly string[],
+  number: number,
+  nowMs: number,
+): boolean {
+  const first = new Map<string, number>();
+  for (const { signer, accepts, body } of meeting.statements) {
+    if (!accepts || !owners.includes(signer) || first.has(signer)) continue;
+    const { snapshot } = (body.data ?? {}) as { snapshot?: { number?: unknown } };
+    if (snapshot?.number !== number) continue;
+    first.set(signer, Date.parse(body.meta.expires ?? ''));
+  }
+  return first.size > 0 && [...first.values()].every((expiresMs) => !(expiresMs > nowMs));
+}
+
+/** Until when what was agreed may be applied; 0 where its text does not say. */
+export function appliesUntilMs(body: ContributionBody): number {
+  return Date.parse(body.meta.expires ?? '') || 0;
+}
+
+/**
+ * Where owners say that they wait, best first: the highest number, for everybody may go there; of several the
+ * lowest peer id's.
+ * @param lastNumber of the directory, below which nothing is agreed on
+ */
+export function meetingsInOrder(
+  said: readonly MeetingPlace[],
+  owners: readonly string[],
+  lastNumber: number,
+): MeetingPlace[] {
+  return said
+    .filter(({ owner }) => owners.includes(owner))
+    .filter(({ number }) => number > lastNumber && number <= lastNumber + NUMBERS_SKIPPED_MAX)
+    .toSorted((left, right) =>
+      left.number === right.number
+        ? left.owner < right.owner
+          ? -1
+          : 1
+        : right.number - left.number,
+    );
+}
+
+/** Who signed a record that has ended a negotiation. */
+export function signersOf(record: ConsensusRecord): string[] {
+  return record.signings.map(({ signer_key_id: key }) => key);
+}
