@@ -18,6 +18,8 @@ export interface PostfixPorts {
   /** Where the filter is expected: LMTP (10034) and SMTP (10035). Nobody listens there yet. */
   readonly lmtp: number;
   readonly smtp: number;
+  /** Where bounces go that come back to a return address (10038). */
+  readonly returns: number;
 }
 
 /** A free port on 127.0.0.1. */
@@ -37,6 +39,7 @@ export async function choosePorts(): Promise<PostfixPorts> {
     exit: await freePort(),
     lmtp: await freePort(),
     smtp: await freePort(),
+    returns: await freePort(),
   };
 }
 

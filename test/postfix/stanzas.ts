@@ -8,6 +8,10 @@ import { join } from 'node:path';
 import type { PostfixPorts } from './ports.ts';
 
 const shipped = join(import.meta.dirname, '../../docker/postfix');
+const RETURN_TABLES = [
+  ['transport_maps', 'panoramix_returns'],
+  ['virtual_alias_maps', 'panoramix_return_addresses'],
+] as const;
 
 /** What stands in main.cf and in the tables; folders are absolute. */
 export interface InstanceFiles {
@@ -29,13 +33,23 @@ export async function writeConfiguration(instance: InstanceFiles): Promise<strin
   const etc = join(instance.folder, 'etc');
   await mkdir(etc);
   const settings = { ...mainSettings(instance), ...instance.settings };
+  // As docker/README.md says: before what is there already.
+  for (const [name, table] of RETURN_TABLES) {
+    settings[name] = `pcre:$config_directory/${table}, ${settings[name] ?? ''}`;
+  }
   const lines = Object.entries(settings).map(([name, value]) => `${name} = ${value}`);
   await writeFile(join(etc, 'main.cf'), `${lines.join('\n')}\n${await readShipped('main.cf')}`);
-  const stanzas = placePorts(await readShipped('master.cf'), instance);
+  const stanzas = place(await readShipped('master.cf'), [
+    ['127.0.0.1:10036 inet', `127.0.0.1:${instance.ports.reinject} inet`],
+    ['127.0.0.1:10037 inet', `127.0.0.1:${instance.ports.exit} inet`],
+  ]);
   await writeFile(join(etc, 'master.cf'), `${debianServices(instance.ports)}\n${stanzas}`);
-  const optIn = placePorts(await readShipped('panoramix_opt_in'), instance);
-  await writeFile(join(etc, 'panoramix_opt_in'), optIn);
-  await copyFile(join(shipped, 'panoramix_privacy'), join(etc, 'panoramix_privacy'));
+  for (const [name, places] of tablePlaces(instance)) {
+    await writeFile(join(etc, name), place(await readShipped(name), places));
+  }
+  for (const name of ['panoramix_privacy', 'panoramix_return_addresses']) {
+    await copyFile(join(shipped, name), join(etc, name));
+  }
 
   const users = Object.entries(instance.domains).flatMap(([domain, names]) =>
     names.map((name) => `${name}@${domain} ${domain}/${name}/`),
@@ -51,25 +65,31 @@ export async function writeConfiguration(instance: InstanceFiles): Promise<strin
   return etc;
 }
 
+/** The tables that name ports or domains, and what stands there instead. */
+function tablePlaces({ ports, protocol, domains }: InstanceFiles) {
+  const filter =
+    protocol === 'lmtp'
+      ? `panoramix:[127.0.0.1]:${ports.lmtp}`
+      : `panoramix-smtp:[127.0.0.1]:${ports.smtp}`;
+  const own = Object.keys(domains).map((domain) => domain.replaceAll('.', String.raw`\.`));
+  return [
+    ['panoramix_opt_in', [['FILTER panoramix:[127.0.0.1]:10034', `FILTER ${filter}`]]],
+    [
+      'panoramix_returns',
+      [
+        [String.raw`(?:example\.org)`, `(?:${own.join('|')})`],
+        ['panoramix-return:[127.0.0.1]:10038', `panoramix-return:[127.0.0.1]:${ports.returns}`],
+      ],
+    ],
+  ] as const;
+}
+
 function readShipped(name: string): Promise<string> {
   return readFile(join(shipped, name), 'utf8');
 }
 
-/** Fails where a shipped file no longer names a port as its default: then it is not what we test. */
-function placePorts(text: string, { ports, protocol }: InstanceFiles): string {
-  const places: readonly (readonly [string, string])[] = text.includes('FILTER ')
-    ? [
-        [
-          'FILTER panoramix:[127.0.0.1]:10034',
-          protocol === 'lmtp'
-            ? `FILTER panoramix:[127.0.0.1]:${ports.lmtp}`
-            : `FILTER panoramix-smtp:[127.0.0.1]:${ports.smtp}`,
-        ],
-      ]
-    : [
-        ['127.0.0.1:10036 inet', `127.0.0.1:${ports.reinject} inet`],
-        ['127.0.0.1:10037 inet', `127.0.0.1:${ports.exit} inet`],
-      ];
+/** Fails where a shipped file no longer says what is to be replaced: then it is not what we test. */
+function place(text: string, places: readonly (readonly [string, string])[]): string {
   let placed = text;
   for (const [standard, own] of places) {
     if (!placed.includes(standard)) throw new Error(`docker/postfix does not say ${standard}`);
