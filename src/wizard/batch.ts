@@ -19,6 +19,7 @@ import { sphinxParamsOf, type PacketParams } from '../mixnet/directory-texts.ts'
 import { refuseParams, refusePath } from '../sphinx/index.ts';
 import { messageBytesMax } from '../sphinx/payload.ts';
 import type { DomainOptions } from './domain-proof.ts';
+import { joinIfLive } from './change-join.ts';
 import { foundPeer, type Founded } from './found.ts';
 import { joinPeer } from './join.ts';
 import type {
@@ -90,6 +91,8 @@ export async function joinAny(
   const state = new MixnetStateFile(options.statePath).read();
   const finished = batchOf(state) ?? mixnetOf(state);
   if (finished) return finished;
+  const joined = await joinIfLive(options);
+  if (joined) return joined;
   const founded = await joinPeer(options);
   const next = await whatNext(founded);
   if (next === BATCH_GATEWAY) return await openTogether(options, founded, null);

@@ -15,20 +15,15 @@ import type { Primitives } from '../crypto/primitives.ts';
 import { asPanoramixError, PanoramixError } from '../errors.ts';
 import type { LogNode } from '../mixnet/directory-texts.ts';
 import { MixnetStateFile, type MixnetState } from '../mixer/mixnet-state.ts';
-import type { JoinChangeOptions } from './change-options.ts';
+import type { ChangeEvent, ChangeOptions, JoinChangeOptions } from './change-options.ts';
 import { answerChange } from './change-review.ts';
 import { look, partyOfChange, readGround, sayWord } from './change-step.ts';
 import type { Standing } from './change-wish.ts';
+import { decideByOptions } from './decisions.ts';
+import { proveDomains, type DomainOptions } from './domain-proof.ts';
 import { nodeOf } from './nodes.ts';
-import type { Mixnet } from './options.ts';
+import type { JoinPeerOptions, Mixnet, NodeWish } from './options.ts';
 import { mixnetOf } from './settle.ts';
-
-/** Whether an invitation leads into a mixnet that is there, and not to the founding of one. */
-export async function invitesToChange(party: Party, invitation: Invitation): Promise<boolean> {
-  return (
-    inviterIn(party.primitives, await look(party, invitation.negotiationId), invitation) !== null
-  );
-}
 
 /**
  * Joins the mixnet of an invitation as a new owner.
@@ -57,6 +52,35 @@ export async function joinChange(options: JoinChangeOptions): Promise<Mixnet> {
     }
     await party.wait(party.pollMs);
   }
+}
+
+/**
+ * `joinChange` for whoever was invited and does not know yet to what.
+ * @returns null where the invitation is to the founding of a mixnet
+ */
+export async function joinIfLive(
+  options: JoinPeerOptions & { readonly node?: NodeWish; readonly domains?: DomainOptions },
+): Promise<Mixnet | null> {
+  const { progress, node, decisions = decideByOptions(), domains, ...peer } = options;
+  const invitation = readInvitation(options.invitation);
+  if (!invitation) return null;
+  const joining: ChangeOptions = {
+    ...peer,
+    decisions,
+    proveDomains: (claims) => proveDomains(claims, options.identity.peerId, domains),
+    ...(progress && { progress: (change: ChangeEvent) => progress({ event: 'change', change }) }),
+  };
+  const party = partyOfChange(joining);
+  await retrying(party, () => options.client.registerPeer(options.peerName));
+  const meeting = await look(party, invitation.negotiationId);
+  if (inviterIn(party.primitives, meeting, invitation) === null) return null;
+  if (!node) {
+    throw new PanoramixError(
+      'config-invalid',
+      'this is a mixnet for mail: mixnet.roles is missing',
+    );
+  }
+  return await joinChange({ ...joining, invitation: options.invitation, node });
 }
 
 /** What is known of who invited us. */

@@ -11,6 +11,7 @@ import type { StopTerms } from '../mixnet/batch-stops.ts';
 import type { LogNode, PacketParams, TrafficText } from '../mixnet/directory-texts.ts';
 import type { Rule } from '../api/peer.ts';
 import type { GatewayTerms } from '../mixer/batch/creation.ts';
+import type { ChangeEvent } from './change-options.ts';
 import type { Decisions, Difference, Stage } from './decisions.ts';
 import type { DomainFinding, DomainOptions } from './domain-proof.ts';
 
@@ -148,7 +149,9 @@ export type NegotiationEvent =
   /** The others have named their nodes without us, who did not answer: a later change may add ours. */
   | { readonly event: 'left-out'; readonly nodes: readonly LogNode[] }
   /** Our own domains that DNS does not show as ours: others will ask. */
-  | { readonly event: 'own-domains'; readonly domains: readonly DomainFinding[] };
+  | { readonly event: 'own-domains'; readonly domains: readonly DomainFinding[] }
+  /** On the way into a mixnet that is there (change-options.ts). */
+  | { readonly event: 'change'; readonly change: ChangeEvent };
 
 /** What a wizard leaves; all of it is in the state file too. */
 export interface Mixnet {

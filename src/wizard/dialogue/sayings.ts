@@ -1,4 +1,5 @@
 /** What a wizard says while it works, in D4.2's words (§5.1, §5.2) where it has them. */
+import { describeChangeEvent } from '../change-sayings.ts';
 import type { Difference } from '../decisions.ts';
 import type { DomainFinding } from '../domain-proof.ts';
 import type { WizardEvent } from '../options.ts';
@@ -39,6 +40,7 @@ const SAYINGS: Sayings = {
   'left-out': ({ nodes }) =>
     `The others have named ${nodes.length} nodes without yours, as you did not answer: a later change may add it`,
   'own-domains': ({ domains }) => domains.map(ownDomain).join('\n'),
+  change: ({ change }) => describeChangeEvent(change),
 };
 
 /** D4.2 §5 calls the first one so, and the accepting ones. */
