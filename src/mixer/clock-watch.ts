@@ -122,7 +122,9 @@ export class ClockWatch {
     this.#verdict = verdict;
     const { log } = this.#options;
     const { isOwnWrong, aheadMs, heard, differing } = verdict;
-    if (isOwnWrong !== before.isOwnWrong) {
+    // Set to another wrong time it is said anew.
+    const isSet = isOwnWrong && isOff({ aheadMs: aheadMs - before.aheadMs });
+    if (isOwnWrong !== before.isOwnWrong || isSet) {
       const difference = differenceText(aheadMs);
       const controllers = differing.map(({ url }) => url);
       if (isOwnWrong) {

@@ -81,6 +81,10 @@ test('a clock that is wrong is found wrong by one answer, said once, and right a
   t.regex(line?.text ?? '', /3 h 0 min ahead of those of 2 of 3 controllers: mail waits/);
   t.like(machine.reports.at(-1), { isOwnWrong: true, heard: 3 });
 
+  machine.ownMs = -HOUR_MS;
+  await machine.watch.look();
+  t.regex(machine.lines.splice(0)[0]?.text ?? '', /1 h 0 min behind those of 3 of 3/);
+
   machine.ownMs = 0;
   machine.asked = 0;
   await machine.watch.look();
