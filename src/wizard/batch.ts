@@ -8,9 +8,14 @@ import { readMeeting, lastWord } from '../client/meeting.ts';
 import { retrying } from '../client/agree.ts';
 import { PanoramixError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { CREATE_ENDPOINT, refuseGatewayTerms, type GatewayTerms } from '../mixer/batch/creation.ts';
+import {
+  CREATE_ENDPOINT,
+  gatewayReading,
+  refuseGatewayTerms,
+  type GatewayTerms,
+} from '../mixer/batch/creation.ts';
 import { openGateway } from '../mixer/batch/opening.ts';
-import { openStops } from '../mixer/batch/stop-opening.ts';
+import { openStops, STOPS_READING } from '../mixer/batch/stop-opening.ts';
 import { MixnetStateFile, type MixnetState } from '../mixer/mixnet-state.ts';
 import { BATCH, BATCH_GATEWAY } from '../api/endpoint.ts';
 import { STOPS_PER_ROUTE, type StopTerms } from '../mixnet/batch-stops.ts';
@@ -18,7 +23,9 @@ import { RECIPIENT_BYTES } from '../mixnet/batch-peel.ts';
 import { sphinxParamsOf, type PacketParams } from '../mixnet/directory-texts.ts';
 import { refuseParams, refusePath } from '../sphinx/index.ts';
 import { messageBytesMax } from '../sphinx/payload.ts';
+import type { FoundingTermsText } from './decisions.ts';
 import type { DomainOptions } from './domain-proof.ts';
+import { EndpointTalk } from './endpoint-talk.ts';
 import { joinIfLive } from './change-join.ts';
 import { foundPeer, type Founded } from './found.ts';
 import { joinPeer } from './join.ts';
@@ -40,8 +47,6 @@ export interface BatchWizardOptions {
   /** Holds the keys of our link. */
   readonly dataDir: string;
   readonly log: Log;
-  /** Null to go along with the gateway's terms, else why not. Default: all that can work. */
-  readonly reviewGateway?: (terms: GatewayTerms) => string | null;
 }
 
 /** A batch mixnet that takes messages. */
@@ -74,7 +79,11 @@ export async function foundBatch(
   const finished = batchOf(new MixnetStateFile(options.statePath).read());
   if (finished) return finished;
   // Every step of an endpoint needs all owners; a rule of fewer would promise what cannot be.
-  const founded = await foundPeer({ ...options, rule: 'all' });
+  const refuse = ({ params, rule }: FoundingTermsText): string | null =>
+    rule === 'all'
+      ? refuseChain(params, gateway ? owners : Math.min(owners, STOPS_PER_ROUTE))
+      : 'a batch mixnet needs all its owners, hence the rule "all"';
+  const founded = await foundPeer({ ...options, rule: 'all', refuse });
   return gateway
     ? await openTogether(options, founded, gateway)
     : await openOwnStop(options, founded, stops);
@@ -127,24 +136,34 @@ export function batchOf(state: MixnetState | null): BatchMixnetFound | null {
 
 async function openTogether(
   options: PeerOptions & BatchWizardOptions,
-  { party, file, ground }: Founded,
+  founded: Founded,
   proposal: GatewayTerms | null,
 ): Promise<BatchMixnetFound> {
+  const { party, file, ground } = founded;
   const { mixnetId, owners, coordinator, params } = ground;
   const { client, identity, primitives, dataDir, log } = options;
-  beginSteps({ party, file, ground });
+  const refuse = (wanted: GatewayTerms): string | null =>
+    refuseGatewayTerms(wanted) ?? refuseChain(params, owners.length);
+  const talk = new EndpointTalk(options, founded, beginSteps(founded), {
+    reading: gatewayReading(mixnetId),
+    proposal,
+    refuse,
+    text: ({ endpointId, ...terms }) => ({
+      ...terms,
+      name: endpointId.replace(/_\d+$/, ''),
+      type: BATCH_GATEWAY,
+    }),
+    merge: (terms, changes) => ({ ...terms, ...changes }),
+  });
   const terms = await openGateway(
     { client, identity, primitives, dataDir, log },
-    { party, file, log, owners, coordinator, onRefusal: 'stop' },
+    { party, file, log, owners, coordinator, onRefusal: 'stop', people: talk.people },
     {
       mixnetId,
       group: params.GROUP,
       proposal,
-      refuse: (wanted) =>
-        refuseGatewayTerms(wanted) ??
-        refuseChain(params, owners.length) ??
-        options.reviewGateway?.(wanted) ??
-        null,
+      refuse,
+      word: (meeting) => talk.word(meeting),
     },
   );
   options.progress?.({ event: 'gateway-opened', terms });
@@ -158,29 +177,45 @@ async function openOwnStop(
 ): Promise<BatchMixnetFound> {
   const { party, file, ground } = founded;
   const { mixnetId, owners, coordinator, params } = ground;
-  beginSteps(founded);
   const { client, identity, primitives, dataDir, log } = options;
+  const refuse = (wanted: StopTerms): string | null =>
+    refuseStops(wanted) ?? refuseChain(params, Math.min(owners.length, STOPS_PER_ROUTE));
+  const talk = new EndpointTalk(options, founded, beginSteps(founded), {
+    reading: STOPS_READING,
+    proposal,
+    refuse,
+    text: (terms) => ({ ...terms, type: BATCH, description: '', waitMs: null }),
+    // Stops have no dummies and no description of their own.
+    merge: (terms, { sizeMin, sizeMax, public: isPublic }) => ({
+      ...terms,
+      sizeMin: sizeMin ?? terms.sizeMin,
+      sizeMax: sizeMax ?? terms.sizeMax,
+      public: isPublic ?? terms.public,
+    }),
+  });
   const terms = await openStops(
     { client, identity, primitives, dataDir, log },
-    { party, file, log, owners, coordinator, onRefusal: 'stop' },
+    { party, file, log, owners, coordinator, onRefusal: 'stop', people: talk.people },
     {
       mixnetId,
       group: params.GROUP,
       proposal,
-      refuse: (wanted) =>
-        refuseStops(wanted) ?? refuseChain(params, Math.min(owners.length, STOPS_PER_ROUTE)),
+      refuse,
+      word: (meeting) => talk.word(meeting),
     },
   );
   options.progress?.({ event: 'stop-opened', terms });
   return finishSteps(file);
 }
 
-/** The steps go on in the negotiation that the founding named. */
-function beginSteps({ file, ground }: Founded): void {
+/** The steps go on in the negotiation that the founding named; its id. */
+function beginSteps({ file, ground }: Founded): string {
   const before = file.read() as MixnetState;
-  if (before.next_negotiation_id !== undefined) return;
+  if (before.next_negotiation_id !== undefined) return before.next_negotiation_id;
   const { coordinator } = ground;
-  file.update({ next_negotiation_id: before.log_negotiation_id, coordinator });
+  const negotiationId = before.log_negotiation_id as string;
+  file.update({ next_negotiation_id: negotiationId, coordinator });
+  return negotiationId;
 }
 
 /** The invitations have served. */

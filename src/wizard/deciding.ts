@@ -6,6 +6,7 @@ import { canonicalText } from '../api/canonical.ts';
 import { hashText } from '../api/signed.ts';
 import { answerTo, keepingBeside, keptIn, sameTerms, type Rounds } from '../client/rounds.ts';
 import type { Abort, Accept, Counter, Difference, Stage } from './decisions.ts';
+import type { Statement } from '../client/meeting.ts';
 import type { Talk } from './talk.ts';
 
 /** What every question about a proposal says of it (`Round` in decisions.ts). */
@@ -49,16 +50,22 @@ export class Answers<Terms, Changes> {
   }
 
   /** What we answer to the present proposal: null while it is being decided. */
-  word(rounds: Rounds<Terms>, read: (data: unknown) => Terms | null): Word<Terms> | null {
+  word(rounds: Rounds<Terms>, read: (statement: Statement) => Terms | null): Word<Terms> | null {
     const { questions, party } = this.#talk;
     const standing = rounds.standingOf(party.peerId);
     if (standing.stand !== 'silent') {
       questions.drop('answer');
-      const { body } = standing.statement;
-      const terms = read(body.data);
-      return terms === null ? null : { terms, meta: { answers: body.meta['answers'] } };
+      const { statement } = standing;
+      const terms = read(statement);
+      const { answers } = statement.body.meta;
+      return terms === null ? null : { terms, meta: { answers } };
     }
     const { current, proposals } = rounds;
+    const hopeless = this.#matter.refuse(current.terms);
+    if (hopeless !== null) {
+      this.#talk.stop(hopeless, 'agreement-refused');
+      return null;
+    }
     const subject = canonicalText([current.terms, standing.notAdopted]);
     const again = this.#unusable?.subject === subject ? this.#unusable : null;
     const before = proposals.at(-2);

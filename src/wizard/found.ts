@@ -6,8 +6,8 @@ import { signaturesNeeded } from '../api/peer.ts';
 import { retrying, type Party } from '../client/agree.ts';
 import { createToken } from '../client/invitation.ts';
 import { PanoramixError } from '../errors.ts';
-import type { PacketParams } from '../mixnet/directory-texts.ts';
 import { MixnetStateFile, type MixnetState } from '../mixer/mixnet-state.ts';
+import type { FoundingTermsText } from './decisions.ts';
 import { FoundingCoordinator } from './founding-coordinator.ts';
 import { MovedOn } from './move.ts';
 import { agreeOnNodes } from './name-nodes.ts';
@@ -25,9 +25,9 @@ export async function foundMixnet(options: FoundOptions): Promise<Mixnet> {
   checkOptions(options);
   const finished = mixnetOf(new MixnetStateFile(options.statePath).read());
   if (finished) return finished;
-  const refuseParams = (params: PacketParams): string | null =>
+  const refuse = ({ params }: FoundingTermsText): string | null =>
     refuseForMail(params, options.traffic.mixes_per_route);
-  const { party, file, ground } = await foundPeer({ ...options, refuseParams });
+  const { party, file, ground } = await foundPeer({ ...options, refuse });
   return await agreeOnNodes(party, options, file, ground, {
     terms: {
       traffic: options.traffic,

@@ -15,7 +15,6 @@ import {
   FOUNDING_READING,
   refuseFounding,
   reviewFounding,
-  termsIn,
   usedBy,
   type Proposal,
 } from './founding.ts';
@@ -68,7 +67,7 @@ export class FoundingContributor {
     return {
       opening: (meeting) => {
         const rounds = this.#rounds(meeting);
-        const word = rounds && this.#answers.word(rounds, termsIn);
+        const word = rounds && this.#answers.word(rounds, FOUNDING_READING.answer);
         if (!word) return null;
         const { meta } = this.#draft(word.terms);
         return { ...this.#draft(word.terms), meta: { ...word.meta, ...meta } };
@@ -147,7 +146,7 @@ export class FoundingContributor {
 
   #refuse(terms: FoundingTermsText): string | null {
     const owners = (this.#proposal?.invited ?? 0) + 1;
-    return refuseFounding(terms, owners) ?? this.#options.refuseParams?.(terms.params) ?? null;
+    return refuseFounding(terms, owners) ?? this.#options.refuse?.(terms) ?? null;
   }
 
   /** A word of ours, with what proves that we are invited. */

@@ -90,8 +90,7 @@ export class FoundingCoordinator {
     const word = rounds
       ? judgeRounds(this.talk, rounds, [...this.#guests(meeting).keys()], {
           stage: 'founding',
-          refuse: (terms) =>
-            refuseFounding(terms, owners) ?? this.#options.refuseParams?.(terms.params) ?? null,
+          refuse: (terms) => refuseFounding(terms, owners) ?? this.#options.refuse?.(terms) ?? null,
         })
       : { terms: this.#initial(), meta: {} };
     const rule = ruleFor(word.terms.rule, owners);

@@ -5,8 +5,8 @@
 import { retrying } from '../client/agree.ts';
 import { readInvitation, type Invitation } from '../client/invitation.ts';
 import { asPanoramixError, PanoramixError } from '../errors.ts';
-import type { PacketParams } from '../mixnet/directory-texts.ts';
 import { MixnetStateFile, type MixnetState } from '../mixer/mixnet-state.ts';
+import type { FoundingTermsText } from './decisions.ts';
 import { FoundingContributor } from './founding-contributor.ts';
 import { MovedOn } from './move.ts';
 import { agreeOnNodes } from './name-nodes.ts';
@@ -26,12 +26,12 @@ export async function joinMixnet(options: JoinOptions): Promise<Mixnet> {
   nodeOf(options.identity.peerId, options.node);
   const finished = mixnetOf(new MixnetStateFile(options.statePath).read());
   if (finished) return finished;
-  const { party, file, ground } = await joinPeer({ ...options, refuseParams });
+  const { party, file, ground } = await joinPeer({ ...options, refuse });
   return await agreeOnNodes(party, options, file, ground);
 }
 
 /** Over how many mixes it goes is known later. */
-function refuseParams(params: PacketParams): string | null {
+function refuse({ params }: FoundingTermsText): string | null {
   return refuseForMail(params, 1);
 }
 

@@ -133,7 +133,7 @@ class Naming {
       this.talk.stop(`the coordinator's list of nodes is wrong: ${reason}`, 'agreement-refused');
       return null;
     }
-    const word = this.#answers.word(rounds, entryIn);
+    const word = this.#answers.word(rounds, NODES_READING.answer);
     return word && { ...entryDraft(this.#ground, word.terms), meta: word.meta };
   }
 
@@ -184,7 +184,7 @@ class Naming {
       current,
       standingOf: () => ({ stand: 'silent', notAdopted: false }),
     };
-    const word = this.#answers.word(alone, entryIn);
+    const word = this.#answers.word(alone, NODES_READING.answer);
     return word && { terms: word.terms, meta: {} };
   }
 

@@ -12,7 +12,7 @@ import type { LogNode, PacketParams, TrafficText } from '../mixnet/directory-tex
 import type { Rule } from '../api/peer.ts';
 import type { GatewayTerms } from '../mixer/batch/creation.ts';
 import type { ChangeEvent } from './change-options.ts';
-import type { Decisions, Difference, Stage } from './decisions.ts';
+import type { Decisions, Difference, FoundingTermsText, Stage } from './decisions.ts';
 import type { DomainFinding, DomainOptions } from './domain-proof.ts';
 
 const POLL_MS_DEFAULT = 1_000;
@@ -64,8 +64,8 @@ export interface FoundPeerOptions extends PeerOptions {
   readonly invitations: number;
   /** Whose signatures later changes need; default more than half. */
   readonly rule?: Rule;
-  /** Why packets of these parameters are of no use to this kind of mixnet, as a sentence, or null. */
-  readonly refuseParams?: (params: PacketParams) => string | null;
+  /** Why such terms are of no use to this kind of mixnet, as a sentence, or null. */
+  readonly refuse?: (terms: FoundingTermsText) => string | null;
 }
 
 /** What the coordinator of a mixnet for mail proposes. */
@@ -81,7 +81,7 @@ export interface JoinPeerOptions extends PeerOptions {
   /** `negotiation|token`, as the coordinator handed it over. */
   readonly invitation: string;
   /** Where it is known what the mixnet is for: as the coordinator's. */
-  readonly refuseParams?: (params: PacketParams) => string | null;
+  readonly refuse?: (terms: FoundingTermsText) => string | null;
 }
 
 /** What the contributor to a mixnet for mail brings. */

@@ -4,7 +4,14 @@
  * said aloud, by its reason, and the cycle waits.
  */
 import { canonicalText } from '../../api/canonical.ts';
-import { agree, retrying, type Agreed, type Party } from '../../client/agree.ts';
+import {
+  agree,
+  retrying,
+  type Agreed,
+  type Agreement,
+  type Draft,
+  type Party,
+} from '../../client/agree.ts';
 import { nextNegotiation, type Meeting, type Statement } from '../../client/meeting.ts';
 import { asPanoramixError, PanoramixError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
@@ -19,12 +26,25 @@ export interface Step {
   readonly info: object;
   /** Reads what the others go by; before each look at the words. */
   look(): Promise<void>;
+  /** Where people decide in rounds: our word as it is now, with its marks, instead of one that stays. */
+  readonly rounds?: (meeting: Meeting) => { readonly data: object; readonly meta: object } | null;
   /** Our word, once we are ready. Said once, it stays. */
   word(words: Words): object | null;
   /** The coordinator's: what all shall sign, out of everybody's words; null while it must wait. */
   compose(words: Words): object | null;
   /** Null where `data` may be signed, else the reason against it. */
   review(data: unknown, words: Words, own: unknown): string | null;
+}
+
+/** People in a step: who stops it, who is asked. An unattended run has none. */
+export interface StepPeople {
+  readonly hooks: Required<Pick<Agreement, 'heeds' | 'sent' | 'awake'>>;
+  /** After each look, before anything is said; throws where somebody has stopped it. */
+  look(meeting: Meeting): Promise<void>;
+  /** All have agreed: the accepted text is sent next. */
+  composing(): void;
+  agreed(consensusId: string): void;
+  close(): void;
 }
 
 /** Who agrees, and where. */
@@ -36,6 +56,7 @@ export interface StepGround {
   readonly coordinator: string;
   /** An operator's run stops at a refusal, an unattended one waits. */
   readonly onRefusal: 'stop' | 'wait';
+  readonly people?: StepPeople;
 }
 
 /** What all owners signed, and where the next step is negotiated. */
@@ -55,18 +76,25 @@ export async function agreeOnStep(ground: StepGround, step: Step): Promise<Agree
   const next = new NextNegotiation(ground);
   const negotiationId = file.read()?.next_negotiation_id as string;
   const say = new Sayings(ground.log, step.name);
+  const opening = (meeting: Meeting): Draft | null => {
+    if (step.rounds) {
+      const word = step.rounds(meeting);
+      return word && { data: word.data, info: step.info, meta: { ...word.meta, ...next.meta } };
+    }
+    const words = wordsOf(meeting, ground, step);
+    const data = (words.get(party.peerId) as object | undefined) ?? step.word(words);
+    return data === null ? null : { data, info: step.info, meta: next.meta };
+  };
   const agreed = await agree(party, {
+    ...ground.people?.hooks,
     negotiationId,
-    opening: (meeting) => {
-      const words = wordsOf(meeting, ground, step);
-      const data = (words.get(party.peerId) as object | undefined) ?? step.word(words);
-      return data === null ? null : { data, info: step.info, meta: next.meta };
-    },
+    opening,
     compose: (meeting) => {
       const words = wordsOf(meeting, ground, step);
       say.pending(ground.owners.filter((owner) => !words.has(owner)));
       if (!isCoordinator || words.size < ground.owners.length) return null;
       const data = step.compose(words);
+      if (data) ground.people?.composing();
       return data && { data, info: step.info, meta: next.meta, signers: ground.owners };
     },
     review: (said, meeting) => {
@@ -75,13 +103,15 @@ export async function agreeOnStep(ground: StepGround, step: Step): Promise<Agree
       return reason;
     },
     progress: async (meeting) => {
+      await ground.people?.look(meeting);
       await retrying(party, () => say.failures(() => step.look()));
       if (meeting.consensus === null) await next.keep(meeting);
     },
     signed: file.read()?.signed[negotiationId] ?? null,
     remember: (text) => file.sign(negotiationId, text),
     onRefusal: ground.onRefusal,
-  });
+  }).finally(() => ground.people?.close());
+  ground.people?.agreed(agreed.consensus.consensusId);
   return finish(ground, negotiationId, agreed);
 }
 

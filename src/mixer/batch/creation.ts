@@ -16,6 +16,9 @@ import {
   endpointCreate,
   type EndpointFields,
 } from '../../api/endpoint.ts';
+import type { ContributionBody } from '../../api/contribution.ts';
+import type { Meeting } from '../../client/meeting.ts';
+import type { Reading } from '../../client/rounds.ts';
 import type { GroupName } from '../../crypto/primitives.ts';
 import { DUMMIES_SHOWN_MAX } from '../../mixnet/batch-dummy.ts';
 import { fixedStep } from './closing.ts';
@@ -49,6 +52,23 @@ export interface CreationGround {
   readonly proposal: GatewayTerms | null;
   /** A contributor's: null where it goes along with these terms, else why not. */
   readonly refuse: (terms: GatewayTerms) => string | null;
+  /** Where people decide: what we say now, and its marks; null while it is being decided. */
+  readonly word?: (meeting: Meeting) => TermsWord<GatewayTerms> | null;
+}
+
+/** Terms that people have decided on, with the marks of the word that says them. */
+export interface TermsWord<Terms> {
+  readonly terms: Terms;
+  readonly meta: object;
+}
+
+/** How a gateway's terms are read in words. */
+export function gatewayReading(mixnetId: string): Reading<GatewayTerms> {
+  const read = ({ body }: { readonly body: ContributionBody }): GatewayTerms | null =>
+    canonicalText(body.info) === canonicalText(CREATE_ENDPOINT)
+      ? termsIn({ mixnetId }, body.data)
+      : null;
+  return { proposal: read, answer: read };
 }
 
 /** The step that opens a gateway. */
@@ -62,6 +82,13 @@ export function creationStep(ground: CreationGround): Step {
   return {
     ...fixedStep('create', CREATE_ENDPOINT, {}),
     word: amended,
+    ...(ground.word && {
+      rounds: (meeting: Meeting) => {
+        const word = ground.word?.(meeting) ?? null;
+        const link = word && ground.linkFor(word.terms.endpointId);
+        return link && { data: dataOf(ground, word.terms, [link]), meta: word.meta };
+      },
+    }),
     compose: (words) => composed(ground, words),
     review: (data, words, own) => {
       const terms = termsIn(ground, words.get(ground.coordinator));
@@ -134,7 +161,7 @@ function composed(ground: CreationGround, words: Words): object | null {
   return dataOf(ground, terms, links);
 }
 
-function termsIn(ground: CreationGround, data: unknown): GatewayTerms | null {
+function termsIn(ground: Pick<CreationGround, 'mixnetId'>, data: unknown): GatewayTerms | null {
   const fields = endpointCreate.safeParse(data);
   if (!fields.success || fields.data.peer_id !== ground.mixnetId) return null;
   return termsOf(fields.data);

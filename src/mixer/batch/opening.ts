@@ -19,7 +19,10 @@ import { linkIdOf, linkTerms } from './own-link.ts';
 export const CLOSINGS_MAX = 60;
 
 /** How a gateway is to be opened. */
-export type OpeningWish = Pick<CreationGround, 'mixnetId' | 'group' | 'proposal' | 'refuse'>;
+export type OpeningWish = Pick<
+  CreationGround,
+  'mixnetId' | 'group' | 'proposal' | 'refuse' | 'word'
+>;
 
 /**
  * Agrees on a gateway, opens it and our link, and writes down where its first cycle stands.

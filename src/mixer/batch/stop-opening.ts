@@ -6,12 +6,14 @@ import { z } from 'zod';
 import { canonicalText } from '../../api/canonical.ts';
 import { BATCH, BATCH_SIZE_MAX } from '../../api/endpoint.ts';
 import { retrying } from '../../client/agree.ts';
+import type { Meeting } from '../../client/meeting.ts';
+import type { Reading } from '../../client/rounds.ts';
 import type { GroupName } from '../../crypto/primitives.ts';
 import type { StopTerms } from '../../mixnet/batch-stops.ts';
 import { agreeOnStep, type Step, type StepGround } from './agree-step.ts';
 import type { OwnerView } from './batch-view.ts';
 import { fixedStep } from './closing.ts';
-import { CREATE_ENDPOINT } from './creation.ts';
+import { CREATE_ENDPOINT, type TermsWord } from './creation.ts';
 import { writeStep } from './opening.ts';
 import { openStop } from './stop-node.ts';
 
@@ -36,6 +38,8 @@ export async function openStops(
     readonly proposal: StopTerms | null;
     /** Null where we go along, else why not. */
     readonly refuse: (terms: StopTerms) => string | null;
+    /** Where people decide: what we say now, and its marks; null while it is being decided. */
+    readonly word?: (meeting: Meeting) => TermsWord<StopTerms> | null;
   },
 ): Promise<StopTerms> {
   const agreed = await agreeOnStep(ground, stopStep(ground, wish));
@@ -61,13 +65,20 @@ function stopStep(ground: StepGround, wish: Parameters<typeof openStops>[2]): St
   const { proposal, refuse } = wish;
   return {
     ...fixedStep('create', CREATE_ENDPOINT, {}),
+    ...(wish.word && {
+      rounds: (meeting: Meeting) => {
+        const word = wish.word?.(meeting) ?? null;
+        return word && { data: dataOf(word.terms), meta: word.meta };
+      },
+    }),
     word: (words) => {
       const terms = proposal ?? readTerms(words.get(ground.coordinator));
       return terms === null || refuse(terms) !== null ? null : dataOf(terms);
     },
     compose: (words) => {
       const [first, ...others] = [...words.values()].map((data) => canonicalText(data));
-      return proposal && others.every((other) => other === first) ? dataOf(proposal) : null;
+      const terms = readTerms(words.get(ground.coordinator));
+      return proposal && terms && others.every((other) => other === first) ? dataOf(terms) : null;
     },
     review: (data, _words, own) => {
       const terms = readTerms(data);
@@ -79,6 +90,12 @@ function stopStep(ground: StepGround, wish: Parameters<typeof openStops>[2]): St
     },
   };
 }
+
+/** How the stops' terms are read in words. */
+export const STOPS_READING: Reading<StopTerms> = {
+  proposal: ({ body }) => readTerms(body.data),
+  answer: ({ body }) => readTerms(body.data),
+};
 
 function dataOf(terms: StopTerms): z.output<typeof stopShape> {
   const { name, sizeMin, sizeMax, public: isPublic } = terms;
