@@ -43,6 +43,7 @@ const REPLIES: Readonly<Record<ReplyReason, readonly [code: number, text: string
 
   'directory-missing': [451, `4.4.1 No verified directory: ${WAITING}`],
   'directory-expired': [451, `4.4.1 Directory has expired: ${WAITING}`],
+  'snapshot-equivocated': [451, `4.4.1 Two directories are signed: ${WAITING}`],
   'clock-wrong': [451, `4.4.1 The clock of this server is wrong: ${WAITING}`],
   'exit-unroutable': [451, `4.4.1 No gateway serves this domain now: ${WAITING}`],
   'required-outside': [550, '5.7.1 Mixing is required and this domain is outside the mixnet'],

@@ -143,5 +143,6 @@ function stateOf(
   reason: Extract<ReturnType<TimelyDirectory['current']>, { ok: false }>['reason'],
 ): DirectoryView['state'] {
   if (reason === 'clock-wrong') return reason;
+  if (reason === 'snapshot-equivocated') return 'equivocated';
   return reason === 'directory-expired' ? 'expired' : 'missing';
 }

@@ -3,24 +3,28 @@
  * is, how long the directory holds, and what comes back of the node's own packets, by node and link.
  * It only looks: it never starts a store.
  */
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { Command } from 'commander';
 import { differenceText, type ClockVerdict } from '../client/clocks.ts';
 import { readConfig, type Config } from '../config.ts';
-import { native } from '../crypto/native.ts';
 import { asPanoramixError } from '../errors.ts';
 import { silentLog } from '../log.ts';
 import { RETURNED_SHARE, type LoopCount } from '../mixnet/loops.ts';
-import { readNodes, timeReason } from '../mixnet/verify-nodes.ts';
-import { MixnetStateFile } from '../mixer/mixnet-state.ts';
 import { connectStore } from '../redis/embedded.ts';
 import { readClockReport } from '../redis/clock-report.ts';
+import { readKeyReport, type StoredKey } from '../redis/key-report.ts';
 import { readLoopReport, type StoredLoops } from '../redis/loop-report.ts';
 import { allQueueStats, type QueueStats } from '../redis/queue-stats.ts';
 import { fullnessOf, pressureOf, readFullness, type Pressure } from '../redis/pressure.ts';
 import { formatDuration, Terminal } from '../terminal.ts';
 import { EXIT, runVerb } from './program.ts';
+import {
+  isDirectoryWell,
+  printDirectory,
+  readDirectoryStatus,
+  type DirectoryStatus,
+} from './status-directory.ts';
+
+export type { DirectoryStatus } from './status-directory.ts';
 
 /** What `status --json` prints; times are Unix ms. */
 export interface Status {
@@ -32,6 +36,8 @@ export interface Status {
   readonly directory: DirectoryStatus | null;
   /** Whose clock is wrong; null where no node runs here, or it runs for less than 10 s. */
   readonly clock: ClockStatus | null;
+  /** This node's mix keys; null where no node runs here. */
+  readonly keys: readonly KeyStatus[] | null;
   /** Null where no node runs here, or it runs for less than 10 s. */
   readonly loops: LoopStatus | null;
   /** Whether nothing needs an operator. */
@@ -50,14 +56,16 @@ export interface ClockStatus {
   readonly differing: Readonly<Record<string, number>>;
 }
 
-/** The directory that a node routes by. */
-export interface DirectoryStatus {
-  readonly mixnet: string;
-  /** `valid`, or the reason why mail waits. */
-  readonly state: string;
-  readonly number: number | null;
-  readonly nodes: number;
-  readonly valid_until: number | null;
+/** One mix key of this node that is not destroyed yet. */
+export interface KeyStatus {
+  readonly endpoint: string;
+  readonly state: 'ahead' | 'in-use' | 'closing';
+  readonly opens: number;
+  readonly closes: number;
+  /** When its secrets are destroyed at the latest. */
+  readonly ends: number;
+  /** How full its journal is, 0 to 1. */
+  readonly journal: number;
 }
 
 /** What came back of the last packets of its own that were due. */
@@ -98,7 +106,7 @@ export function statusCommand(): Command {
 
 /** The state of the program that a configuration file describes. */
 export async function readStatus(config: Config, nowMs = Date.now()): Promise<Status> {
-  const directory = config.node ? directoryStatus(config, nowMs) : null;
+  const directory = readDirectoryStatus(config, nowMs);
   const about = { name: config.name, directory };
   try {
     const store = await connectStore({
@@ -114,48 +122,35 @@ export async function readStatus(config: Config, nowMs = Date.now()): Promise<St
       const storage = { state: 'up', pressure, full: fullnessOf(fullness) } as const;
       const loops = loopStatus(await readLoopReport(store));
       const clock = clockStatus(await readClockReport(store));
-      const directoryOk = directory === null || directory.state === 'valid';
+      const keys = keyStatus(await readKeyReport(store));
       const failed = Object.values(queues).some((queue) => queue.failed > 0);
       const ok =
         pressure === 'open' &&
-        directoryOk &&
+        isDirectoryWell(directory) &&
         !failed &&
         loops?.alarm !== true &&
         clock?.right !== false;
-      return { ...about, storage, queues, clock, loops, ok };
+      return { ...about, storage, queues, clock, keys, loops, ok };
     } finally {
       await store.close();
     }
   } catch (thrown) {
     const { code } = asPanoramixError(thrown);
     const storage = { state: 'down', reason: code } as const;
-    return { ...about, storage, queues: {}, clock: null, loops: null, ok: false };
+    return { ...about, storage, queues: {}, clock: null, keys: null, loops: null, ok: false };
   }
 }
 
-function directoryStatus(config: Config, nowMs: number): DirectoryStatus {
-  const nothing = { number: null, nodes: 0, valid_until: null };
-  const file = config.node && new MixnetStateFile(config.node.mixnet_file).read();
-  if (!file?.mixnet_id) return { mixnet: '', state: 'mixnet-missing', ...nothing };
-  const path = join(config.data_dir, 'directory.json');
-  const mixnet = file.mixnet_id;
-  if (!existsSync(path)) return { mixnet, state: 'directory-missing', ...nothing };
-  let json: unknown;
-  try {
-    json = JSON.parse(readFileSync(path, 'utf8'));
-  } catch {
-    json = null;
-  }
-  const read = readNodes(json, mixnet, native);
-  if (!read.ok) return { mixnet, state: read.reason, ...nothing };
-  const { directory } = read;
-  return {
-    mixnet,
-    state: timeReason(directory, nowMs) ?? 'valid',
-    number: directory.number,
-    nodes: directory.nodes.length,
-    valid_until: directory.validUntilMs,
-  };
+function keyStatus(keys: readonly StoredKey[] | null): KeyStatus[] | null {
+  if (keys === null) return null;
+  return keys.map((key) => ({
+    endpoint: key.endpointId,
+    state: key.state,
+    opens: key.opensMs,
+    closes: key.closesMs,
+    ends: key.endsMs,
+    journal: key.tagsMax === 0 ? 0 : key.tags / key.tagsMax,
+  }));
 }
 
 function clockStatus(verdict: ClockVerdict | null): ClockStatus | null {
@@ -193,12 +188,8 @@ function print(status: Status, terminal: Terminal): void {
       ? `storage    ${storage.pressure}, ${(100 * storage.full).toFixed(0)} % of what it may use`
       : `storage    down: ${storage.reason}`,
   );
-  if (directory) {
-    const until = directory.valid_until && new Date(directory.valid_until).toISOString();
-    terminal.line(
-      `directory  ${directory.state}${until ? `, number ${directory.number}, ${directory.nodes} nodes, until ${until}` : ''}`,
-    );
-  }
+  if (directory) printDirectory(directory, terminal, Date.now());
+  if (status.keys) printKeys(status.keys, terminal);
   if (status.clock) printClock(status.clock, terminal);
   if (status.loops) printLoops(status.loops, terminal);
   const rows = Object.entries(status.queues);
@@ -211,6 +202,14 @@ function print(status: Status, terminal: Terminal): void {
     const cells = counts.map((count, i) => String(count).padStart(widths[i] as number));
     const oldest = queue.oldestAgeMs === null ? '-' : formatDuration(queue.oldestAgeMs);
     terminal.line(`${name.padEnd(width)}  ${cells.join('  ')}  ${oldest}`);
+  }
+}
+
+function printKeys(keys: readonly KeyStatus[], terminal: Terminal): void {
+  for (const key of keys) {
+    const until = new Date(key.state === 'closing' ? key.ends : key.closes).toISOString();
+    const full = `journal ${(100 * key.journal).toFixed(0)} % full`;
+    terminal.line(`key        ${key.endpoint} ${key.state}, until ${until}, ${full}`);
   }
 }
 

@@ -32,6 +32,8 @@ import { mixnetOf } from '../wizard/settle.ts';
 import { takePart } from '../wizard/take-part.ts';
 import { offerToRun, type Operated } from './operate.ts';
 import { EXIT, LEFT, runVerb } from './program.ts';
+import { addChangeCommands } from './wizard-change.ts';
+import { forgiveCommand } from './wizard-forgive.ts';
 
 const ALL: readonly Question[] = Object.values(QUESTIONS);
 
@@ -49,6 +51,8 @@ export function wizardCommand(): Command {
     .option('--yes', 'ask nothing: accept what is proposed, within what the configuration says')
     .option('--show-secret', 'show the secret of a key that is created')
     .option('--json', 'with --yes: one JSON object for each step');
+  command.addCommand(forgiveCommand());
+  addChangeCommands(command);
   return addFlags(command, ALL).action((flags: WizardFlags) => runVerb(() => runWizard(flags)));
 }
 

@@ -7,7 +7,7 @@ import type { OptIn } from './opt-in.ts';
 /** What the gateway knows about who serves which domain. */
 export interface DirectoryView {
   /** Whether there is a verified directory, and whether it still holds. */
-  readonly state: 'valid' | 'expired' | 'missing' | 'clock-wrong';
+  readonly state: 'valid' | 'expired' | 'missing' | 'clock-wrong' | 'equivocated';
   /** Whether the domain (lower case, A-labels) is in the directory or was in one we have seen. */
   serves(domain: string): boolean;
   /** Peer id of the exit that serves the domain; null where none can be reached now. */
@@ -35,7 +35,11 @@ export interface DecideInput {
 
 export type PassReason = 'not-opted-in' | 'null-sender' | 'domain-outside';
 export type DeferReason =
-  'directory-missing' | 'directory-expired' | 'clock-wrong' | 'exit-unroutable';
+  | 'directory-missing'
+  | 'directory-expired'
+  | 'clock-wrong'
+  | 'snapshot-equivocated'
+  | 'exit-unroutable';
 export type RefuseReason =
   'required-outside' | 'partial-refused' | 'header-too-long' | 'sender-foreign';
 
@@ -63,6 +67,9 @@ export function decide(input: DecideInput): readonly Verdict[] {
   if (input.headerTruncated) return all({ action: 'refuse', reason: 'header-too-long' });
   if (directory.state === 'missing') return all({ action: 'defer', reason: 'directory-missing' });
   if (directory.state === 'clock-wrong') return all({ action: 'defer', reason: 'clock-wrong' });
+  if (directory.state === 'equivocated') {
+    return all({ action: 'defer', reason: 'snapshot-equivocated' });
+  }
   if (directory.state === 'expired') return all({ action: 'defer', reason: 'directory-expired' });
   const verdicts = domains.map((domain) => decideDomain(domain, optIn, directory));
   // No exit would deliver it, so its sender hears so now; in the clear is not what he asked for.
