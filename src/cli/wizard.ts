@@ -33,6 +33,7 @@ import { takePart } from '../wizard/take-part.ts';
 import { offerToRun, type Operated } from './operate.ts';
 import { EXIT, LEFT, runVerb } from './program.ts';
 import { addChangeCommands } from './wizard-change.ts';
+import { addChangeCommands } from './wizard-change.ts';
 import { forgiveCommand } from './wizard-forgive.ts';
 
 const ALL: readonly Question[] = Object.values(QUESTIONS);
@@ -52,6 +53,7 @@ export function wizardCommand(): Command {
     .option('--show-secret', 'show the secret of a key that is created')
     .option('--json', 'with --yes: one JSON object for each step');
   command.addCommand(forgiveCommand());
+  addChangeCommands(command);
   addChangeCommands(command);
   return addFlags(command, ALL).action((flags: WizardFlags) => runVerb(() => runWizard(flags)));
 }
