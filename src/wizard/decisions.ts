@@ -127,6 +127,11 @@ export interface AcceptDomains extends Accept {
   readonly confirmedDomains?: readonly string[];
 }
 
+/** Other values, with domains as in `AcceptDomains`: an adopted counter-proposal is signed without another question. */
+export interface CounterDomains<Values> extends Counter<Values> {
+  readonly confirmedDomains?: readonly string[];
+}
+
 /** A batch mixnet's endpoint as it is proposed (D4.2 §5.2, ENDPOINT_NAME to EP_DESCRIPTION). */
 export interface EndpointTermsText {
   readonly name: string;
@@ -208,7 +213,7 @@ export interface Decisions {
   nodes(
     question: NodesQuestion,
     moot: AbortSignal,
-  ): Promise<AcceptDomains | Abort | Counter<NodesChanges>>;
+  ): Promise<AcceptDomains | Abort | CounterDomains<NodesChanges>>;
   endpoint(
     question: EndpointQuestion,
     moot: AbortSignal,

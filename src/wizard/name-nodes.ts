@@ -67,6 +67,8 @@ class Naming {
   readonly #proposal: NodesProposal | null;
   readonly #own: LogNode;
   readonly #answers: Answers<LogEntry, NodesChanges>;
+  /** Domains that the operator has confirmed when he was asked. */
+  readonly #vouchedFor = new Set<string>();
   /** The coordinator's: on whom nobody waits any more. */
   #without: readonly string[] | null = null;
 
@@ -249,7 +251,10 @@ class Naming {
     const claims = entry.nodes.flatMap(({ domains, peer_id: peerId }) =>
       domains.map((domain) => ({ domain, peerId })),
     );
-    const domains = await proveDomains(claims, this.#own.peer_id, this.#options.domains);
+    const domains = await proveDomains(claims, this.#own.peer_id, {
+      ...this.#options.domains,
+      confirmed: [...(this.#options.domains?.confirmed ?? []), ...this.#vouchedFor],
+    });
     const unshown = domains.filter((one) => one.own && one.outcome !== 'proved');
     if (unshown.length > 0) this.talk.tell({ event: 'own-domains', domains: unshown });
     const question: NodesQuestion = {
@@ -267,13 +272,13 @@ class Naming {
     };
     const answer = await this.talk.decisions.nodes(question, moot);
     if (answer.answer === 'abort' || moot.aborted) return answer;
-    const confirmed = answer.answer === 'accept' ? answer.confirmedDomains : [];
-    return this.#unproved(domains, confirmed) ?? answer;
+    for (const domain of answer.confirmedDomains ?? []) this.#vouchedFor.add(domain);
+    return this.#unproved(domains) ?? answer;
   }
 
   /** Nobody signs, and nobody counter-proposes, a list with a domain that nothing speaks for. */
-  #unproved(domains: readonly DomainFinding[], confirmed: readonly string[] = []): Abort | null {
-    const first = domains.find((one) => isUnproved(one) && !confirmed.includes(one.domain));
+  #unproved(domains: readonly DomainFinding[]): Abort | null {
+    const first = domains.find((one) => isUnproved(one) && !this.#vouchedFor.has(one.domain));
     if (!first) return null;
     const reason = `domain-unproved: ${whyUnproved(first)}`;
     this.talk.stop(reason, 'domain-unproved');

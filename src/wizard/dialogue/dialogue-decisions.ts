@@ -8,6 +8,7 @@ import type {
   AcceptDomains,
   ChangeQuestion,
   Counter,
+  CounterDomains,
   CounterAnswer,
   CounterQuestion,
   Decisions,
@@ -122,7 +123,7 @@ export class DialogueDecisions implements Decisions {
   async nodes(
     question: NodesQuestion,
     moot: AbortSignal,
-  ): Promise<AcceptDomains | Abort | Counter<NodesChanges>> {
+  ): Promise<AcceptDomains | Abort | CounterDomains<NodesChanges>> {
     this.#talk.say(nodesText(question));
     this.#sayRound(question);
     const vouched = await this.#vouch(question.domains, moot);
@@ -134,7 +135,8 @@ export class DialogueDecisions implements Decisions {
     );
     if (answer === 'abort') return await this.#abort(moot);
     if (answer === 'accept') return { ...ACCEPT, confirmedDomains: vouched };
-    return { answer: 'counter', changes: await this.#otherTraffic(question, moot) };
+    const changes = await this.#otherTraffic(question, moot);
+    return { answer: 'counter', changes, confirmedDomains: vouched };
   }
 
   async endpoint(
