@@ -98,7 +98,10 @@ export class Keys {
   /** Endpoints that the controller has, as seen since the start: only these are shown to others. */
   readonly #opened = new Set<string>();
   readonly #collected = new Set<string>();
-  /** Ended ones whose tags and records are removed. */
+  /** Those that have shut and are read to the end; what they took may still wait for its next hop. */
+  readonly #drained = new Set<string>();
+  /** Ended ones whose tags and records are being removed, and those where they are gone. */
+  readonly #sweeping = new Map<string, Promise<void>>();
   readonly #swept = new Set<string>();
   #collecting: Collecting | null = null;
   #running: Promise<void> = Promise.resolve();
@@ -134,7 +137,7 @@ export class Keys {
    */
   async open(): Promise<void> {
     for (let pauseMs = PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, PAUSE_MS_MAX)) {
-      const error = await this.turn();
+      const error = await this.#turn();
       if (keyInUse(this.endpoints(), this.#now()) !== null) return;
       if (error !== null && !error.temporary) throw error;
       await this.#sleep(pauseMs);
@@ -154,6 +157,7 @@ export class Keys {
     this.#stopping.abort();
     this.look();
     await this.#running;
+    await Promise.all(this.#sweeping.values());
   }
 
   /** Takes a turn as soon as possible: the controller has said something unexpected about an endpoint. */
@@ -163,44 +167,53 @@ export class Keys {
   }
 
   /**
-   * Does all that is due. A part that fails keeps no other one from being done, and comes again next turn.
+   * Does all that is due, what takes long included.
    * @returns the first failure, or null
    */
   async turn(): Promise<PanoramixError | null> {
-    const failures: PanoramixError[] = [];
-    const attempt = async (part: () => Promise<void>): Promise<void> => {
+    const first = await this.#turn();
+    await Promise.all(this.#sweeping.values());
+    return (await this.#attemptEach(this.#leavings())) ?? first;
+  }
+
+  /** All that is due; tags are removed beside it, for that takes seconds. */
+  async #turn(): Promise<PanoramixError | null> {
+    const { files } = this.#options;
+    const nowMs = this.#now();
+    const overdue = files.all().filter(({ endpoint, ...life }) => {
+      return endpoint !== null && nowMs >= endsMs(life);
+    });
+    const first = await this.#attemptEach([
+      ...overdue.map((position) => async () => await this.#end(position, 'late')),
+      async () => await this.#plan(),
+    ]);
+    const own = this.#own().map((position) => async () => {
+      await (this.#now() >= shutsMs(position) ? this.#drain(position) : this.#keep(position));
+    });
+    const second = await this.#attemptEach(own);
+    this.#sweepEnded();
+    const third = await this.#attemptEach([...this.#leavings(), async () => await this.#report()]);
+    return first ?? second ?? third;
+  }
+
+  /** A part that fails keeps no other one from being done, and comes again next turn. */
+  async #attemptEach(parts: readonly (() => Promise<void>)[]): Promise<PanoramixError | null> {
+    let first: PanoramixError | null = null;
+    for (const part of parts) {
       try {
         await part();
       } catch (thrown) {
-        failures.push(asPanoramixError(thrown));
-      }
-    };
-    const { files } = this.#options;
-    for (const position of files.all()) {
-      if (position.endpoint !== null && this.#now() >= endsMs(position)) {
-        await attempt(async () => await this.#end(position, 'late'));
+        const error = asPanoramixError(thrown);
+        this.#say(error);
+        first ??= error;
       }
     }
-    for (const position of files.all()) {
-      if (position.endpoint === null) await attempt(async () => await this.#sweep(position));
-    }
-    await attempt(async () => await this.#plan());
-    for (const position of this.#own()) {
-      const isOver = this.#now() >= shutsMs(position);
-      await attempt(async () => await (isOver ? this.#drain(position) : this.#keep(position)));
-    }
-    for (const position of files.all()) {
-      if (position.endpoint === null) await attempt(async () => await this.#leave(position));
-    }
-    await attempt(async () => await this.#report());
-    const [first = null] = failures;
-    if (first !== null) this.#say(first);
     return first;
   }
 
   async #run(): Promise<void> {
     while (!this.#stopping.signal.aborted) {
-      await this.turn();
+      await this.#turn();
       await this.#sleep(this.#untilTurnMs());
     }
   }
@@ -288,13 +301,17 @@ export class Keys {
     const { client, records } = this.#options;
     const { endpointId, endpoint } = position;
     if (endpoint === null) return;
+    if (this.#drained.has(endpointId)) {
+      if ((await records.count(endpointId)) === 0) await this.#end(position, 'drained');
+      return;
+    }
     // After a start it is neither shown nor collected yet; what came before its end is still to be read.
     this.#opened.add(endpointId);
     await this.#collect(endpoint);
     if ((await closeStepwise(client, position, 'keep')) === 'unread') return;
     await this.#endCollecting(endpointId);
-    if ((await records.count(endpointId)) > 0) return;
-    await this.#end(position, 'drained');
+    this.#drained.add(endpointId);
+    await this.#drain(position);
   }
 
   /** Destroys a key: its secrets first, for good, then what they have sealed and what it remembers. */
@@ -305,8 +322,9 @@ export class Keys {
     files.end(endpointId);
     this.#collecting?.destroyed(endpointId);
     this.#opened.delete(endpointId);
+    this.#drained.delete(endpointId);
     log.info({ event: 'key-destroyed', endpoint: endpointId, why }, 'A mix key is destroyed');
-    await this.#sweep(position);
+    this.#sweepEnded();
   }
 
   async #endCollecting(endpointId: string): Promise<void> {
@@ -321,18 +339,38 @@ export class Keys {
     late.abort();
   }
 
-  /** Removes the tags and records of a destroyed key. */
-  async #sweep({ endpointId }: OwnPosition): Promise<void> {
-    if (this.#swept.has(endpointId)) return;
-    await this.#options.journal.destroy(endpointId);
-    this.#swept.add(endpointId);
+  /** Removes the tags and records of destroyed keys, one after the other. */
+  #sweepEnded(): void {
+    for (const { endpointId, endpoint } of this.#options.files.all()) {
+      const isDone = this.#swept.has(endpointId) || this.#sweeping.has(endpointId);
+      if (endpoint !== null || isDone) continue;
+      const sweeping = this.#sweep(endpointId, [...this.#sweeping.values()].at(-1));
+      this.#sweeping.set(endpointId, sweeping);
+    }
+  }
+
+  async #sweep(endpointId: string, before: Promise<void> | undefined): Promise<void> {
+    await before;
+    await this.#attemptEach([
+      async () => {
+        await this.#options.journal.destroy(endpointId);
+        this.#swept.add(endpointId);
+      },
+    ]);
+    this.#sweeping.delete(endpointId);
+  }
+
+  #leavings(): readonly (() => Promise<void>)[] {
+    return this.#options.files.all().flatMap((position) => {
+      const isSwept = position.endpoint === null && this.#swept.has(position.endpointId);
+      return isSwept ? [async () => await this.#leave(position)] : [];
+    });
   }
 
   /** Sees a destroyed key's endpoint processed at its controller, and forgets it. */
   async #leave(position: OwnPosition): Promise<void> {
     const { client, files } = this.#options;
     const { endpointId } = position;
-    if (!this.#swept.has(endpointId)) return;
     if (this.#isOwn(position)) {
       if ((await closeStepwise(client, position, 'release')) === 'unread') return;
     }

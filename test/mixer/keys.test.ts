@@ -194,6 +194,7 @@ test('a node that was off for days destroys past keys before it asks anybody, th
   const back = node.keys();
   await back.open();
   t.truthy(keyInUse(back.endpoints(), node.nowMs));
+  await back.turn();
   for (const endpointId of old) t.is((await node.statuses())[endpointId], 'PROCESSED');
   t.is(node.files().length, 2, 'the key that was drawn while it was away is the one in use');
 });
