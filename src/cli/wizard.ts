@@ -33,7 +33,6 @@ import { takePart } from '../wizard/take-part.ts';
 import { offerToRun, type Operated } from './operate.ts';
 import { EXIT, LEFT, runVerb } from './program.ts';
 import { addChangeCommands } from './wizard-change.ts';
-import { addChangeCommands } from './wizard-change.ts';
 import { forgiveCommand } from './wizard-forgive.ts';
 
 const ALL: readonly Question[] = Object.values(QUESTIONS);
@@ -53,7 +52,6 @@ export function wizardCommand(): Command {
     .option('--show-secret', 'show the secret of a key that is created')
     .option('--json', 'with --yes: one JSON object for each step');
   command.addCommand(forgiveCommand());
-  addChangeCommands(command);
   addChangeCommands(command);
   return addFlags(command, ALL).action((flags: WizardFlags) => runVerb(() => runWizard(flags)));
 }
@@ -118,7 +116,8 @@ async function runDialogue(flags: WizardFlags): Promise<number> {
     talk.end();
     if (!stopping.signal.aborted && asPanoramixError(thrown).code !== 'wizard-left') throw thrown;
     talk.lines(['', `Left. To go on from here: PANORAMIX_CONFIG=${path} panoramix wizard`]);
-    return LEFT;
+    // All is on disk; a request that is under way would hold us up as long as its controller likes.
+    return process.exit(LEFT);
   } finally {
     process.off('SIGINT', leave);
   }

@@ -4,7 +4,7 @@
  */
 import { execFile, spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,11 +12,17 @@ import { promisify } from 'node:util';
 
 const execute = promisify(execFile);
 const LOOK_MS = 100;
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 60_000;
 const COLUMNS = 200;
 const ROWS = 60;
 const CONFIG =
   'set -g history-limit 50000\nset -g remain-on-exit on\nset -s escape-time 0\nset -s exit-empty off\n';
+
+/**
+ * Writes how the program has ended: tmux 3.3a does not always know. Caught signals, unlike ignored ones, are
+ * back at their defaults in the program.
+ */
+const WITH_STATUS = 'trap : INT TERM HUP; "$@"; echo $? >"$0.draft"; mv "$0.draft" "$0"';
 
 /** Why there are no terminals here, or null where there are. */
 export function whyNoTerminals(): string | null {
@@ -69,8 +75,10 @@ export class Terminals {
   ): Promise<Screen> {
     const variables = Object.entries(env).flatMap(([key, value]) => ['-e', `${key}=${value}`]);
     const size = ['-x', String(COLUMNS), '-y', String(ROWS)];
-    await this.run('new-session', '-d', '-s', name, ...size, '-c', cwd, ...variables, ...command);
-    return new Screen(this, name);
+    const where = ['-d', '-s', name, ...size, '-c', cwd, ...variables];
+    const ending = join(this.#folder, `${name}.ended`);
+    await this.run('new-session', ...where, 'sh', '-c', WITH_STATUS, ending, ...command);
+    return new Screen(this, name, ending);
   }
 
   /** A tmux command. */
@@ -98,10 +106,13 @@ export class Terminals {
 export class Screen {
   readonly name: string;
   readonly #terminals: Terminals;
+  /** Holds the exit code, once there is one. */
+  readonly #ending: string;
 
-  constructor(terminals: Terminals, name: string) {
+  constructor(terminals: Terminals, name: string, ending: string) {
     this.#terminals = terminals;
     this.name = name;
+    this.#ending = ending;
   }
 
   /** All that it has shown, lines whole. */
@@ -120,7 +131,7 @@ export class Screen {
       const text = await this.text();
       const found = pattern.exec(text);
       if (found) return found;
-      if (Date.now() > endMs || (await this.exitCode()) !== null) {
+      if (Date.now() > endMs || this.exitCode() !== null) {
         throw new Error(`${this.name} does not show ${pattern}; it shows:\n${text.slice(-4_000)}`);
       }
     }
@@ -161,22 +172,20 @@ export class Screen {
 
   /** Process id of the program that was started. */
   async pid(): Promise<number> {
-    return Number(await this.#terminals.run('display', '-p', '-t', this.name, '#{pane_pid}'));
+    const shell = await this.#terminals.run('display', '-p', '-t', this.name, '#{pane_pid}');
+    const path = `/proc/${shell.trim()}/task/${shell.trim()}/children`;
+    return Number(readFileSync(path, 'utf8').trim().split(' ')[0]);
   }
 
   /** Null while the program runs; 128 and more where a signal ended it. */
-  async exitCode(): Promise<number | null> {
-    const format = '#{pane_dead} #{pane_dead_status} #{pane_dead_signal}';
-    const said = await this.#terminals.run('display', '-p', '-t', this.name, format);
-    const [dead, status = '', signal = ''] = said.trimEnd().split(' ');
-    if (dead !== '1') return null;
-    return status === '' ? 128 + Number(signal) : Number(status);
+  exitCode(): number | null {
+    return existsSync(this.#ending) ? Number(readFileSync(this.#ending, 'utf8')) : null;
   }
 
   /** Waits for the program's end. */
   async ended(patienceMs = PATIENCE_MS): Promise<number> {
     for (const endMs = Date.now() + patienceMs; ; await sleep(LOOK_MS)) {
-      const code = await this.exitCode();
+      const code = this.exitCode();
       if (code !== null) return code;
       if (Date.now() > endMs) throw new Error(`${this.name} goes on:\n${await this.text()}`);
     }
