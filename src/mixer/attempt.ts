@@ -85,7 +85,6 @@ export class Attempt {
       progress: async (meeting) => await this.#progress(meeting),
       onRefusal: 'wait',
     });
-    if (change !== null) state.update({ announced_change: change });
   }
 
   /** The entry that we have signed for this number, whatever has changed since; else a new one. */
@@ -133,6 +132,7 @@ export class Attempt {
   async #progress(meeting: Meeting): Promise<void> {
     this.#hearFaces(meeting);
     this.#hearChanges(meeting);
+    this.#noteAnnounced(meeting);
     if (meeting.consensus !== null) return;
     const { party, pace, place, hasRunOut, isElsewhere } = this.#options;
     if (hasRunOut(meeting)) throw abandoned(`texts of number ${place.number} have expired`);
@@ -152,6 +152,20 @@ export class Attempt {
         { event: 'entry-equivocated', peer, number },
         'A node has signed two different entries for one snapshot, which leaves it out',
       );
+    }
+  }
+
+  /** Our change is told once somebody has spoken after us where we named it. */
+  #noteAnnounced({ statements }: Meeting): void {
+    const { change, state, party } = this.#options;
+    if (change === null || state.read()?.announced_change === change) return;
+    const told = statements.findIndex(
+      ({ signer, body }) =>
+        signer === party.peerId && body.meta['change_negotiation_id'] === change,
+    );
+    const after = told === -1 ? [] : statements.slice(told);
+    if (after.some(({ signer }) => signer !== party.peerId)) {
+      state.update({ announced_change: change });
     }
   }
 

@@ -71,6 +71,8 @@ const state = z.strictObject({
   offered: z.strictObject({ number: z.int().min(1), entry: signedEntry }).optional(),
   /** Highest number of which we have signed a snapshot: of none other than that one, in whatever negotiation. */
   signed_number: z.int().min(1).optional(),
+  /** Of the last snapshot that we have seen agreed on, applied or not. */
+  agreed_number: z.int().min(1).optional(),
   /** The change of which we have told the other nodes. */
   announced_change: z.string().optional(),
   /** Changes that other owners propose, as their nodes said in their last offers; noted by the node. */

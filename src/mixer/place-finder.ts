@@ -13,6 +13,7 @@ import type { Log } from '../log.ts';
 import type { Look } from './ground.ts';
 import type { MixnetState, MixnetStateFile } from './mixnet-state.ts';
 import {
+  agreedSnapshot,
   amongOwners,
   appliesUntilMs,
   hasRunOut,
@@ -78,7 +79,10 @@ export class PlaceFinder {
     return await this.#meet(places, look);
   }
 
-  /** The first of the places that has ended by enough owners' signatures. */
+  /**
+   * The first of the places that has ended by enough owners' signatures, with a number beyond all that we have
+   * followed: who names an ended negotiation as the next one shall not lead us in circles.
+   */
   async #ended(
     places: readonly Place[],
     look: Look,
@@ -89,7 +93,9 @@ export class PlaceFinder {
       const meeting = await this.#meetingAt(place);
       const signers = meeting?.consensus?.signers ?? [];
       const owners = signers.filter((key) => look.ground.terms.owners.includes(key));
-      if (meeting && isQuorum(owners, look.ground)) return { place, meeting };
+      const agreed = meeting?.consensus && agreedSnapshot(meeting.consensus.body);
+      const isNew = (agreed?.number ?? 0) > (this.#read().agreed_number ?? 0);
+      if (meeting && isNew && isQuorum(owners, look.ground)) return { place, meeting };
     }
     return null;
   }
@@ -100,10 +106,10 @@ export class PlaceFinder {
     const { consensus } = meeting;
     if (consensus === null) return { kind: 'again' };
     const { body } = consensus;
-    const { snapshot } = body.data as { snapshot?: { number: number; previous: string } };
+    const snapshot = agreedSnapshot(body);
     const number = snapshot?.number ?? place.number;
     const isNext =
-      snapshot !== undefined &&
+      snapshot !== null &&
       snapshot.previous === look.ground.previous &&
       number > (look.directory?.number ?? 0);
     if (isNext && party.now() < appliesUntilMs(body)) {
@@ -123,6 +129,7 @@ export class PlaceFinder {
       ...kept,
       ...(proposed !== undefined && !isTaken && { proposed_negotiation_id: proposed }),
       places: first ? next : [],
+      agreed_number: number,
       next_negotiation_id: first?.negotiation_id ?? place.negotiation_id,
       signed: Object.fromEntries(signed),
     });
@@ -219,6 +226,8 @@ export class PlaceFinder {
     }
     const number = 1 + Math.max(used, ...said.map((one) => one.number));
     const place = { negotiation_id: await this.propose(look), number };
+    const { proposed_negotiation_id: _used, ...kept } = this.#read();
+    this.#options.state.write(kept);
     await this.#say(place, look);
     log.warn(
       { event: 'epoch-meeting', number },

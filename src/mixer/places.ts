@@ -4,7 +4,8 @@
  * attempt that comes to no end is given up by all for the next place and the next number: in each
  * negotiation, and for each number, a node signs one text. Pure.
  */
-import type { ConsensusRecord, NegotiationData } from '../api/negotiation.ts';
+import { z } from 'zod';
+import type { NegotiationData } from '../api/negotiation.ts';
 import { signaturesNeeded } from '../api/peer.ts';
 import { canonicalText } from '../api/canonical.ts';
 import type { MeetingPlace } from '../api/meeting-place.ts';
@@ -12,6 +13,10 @@ import type { ContributionBody } from '../api/contribution.ts';
 import { nextNegotiation, type Meeting } from '../client/meeting.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import type { SnapshotGround } from './snapshot.ts';
+
+const agreedData = z.object({
+  snapshot: z.object({ number: z.int().min(1), previous: z.string() }),
+});
 
 /** A negotiation, and the number of the snapshot that is agreed on there. */
 export interface Place {
@@ -37,6 +42,7 @@ export function placesAfter(
   }
   const others = [...proposed].toSorted(([left], [right]) => (left < right ? -1 : 1));
   const ids = new Set([...(named === null ? [] : [named]), ...others.map(([, id]) => id)]);
+  ids.delete(meeting.negotiationId);
   return [...ids].map((id, index) => ({ negotiation_id: id, number: number + 1 + index }));
 }
 
@@ -82,6 +88,14 @@ export function hasRunOut(
   return first.size > 0 && [...first.values()].every((expiresMs) => !(expiresMs > nowMs));
 }
 
+/** The snapshot that a negotiation ended in, as far as it matters for what follows; null where it is none. */
+export function agreedSnapshot(
+  body: ContributionBody,
+): { readonly number: number; readonly previous: string } | null {
+  const parsed = agreedData.safeParse(body.data);
+  return parsed.success ? parsed.data.snapshot : null;
+}
+
 /** Until when what was agreed may be applied; 0 where its text does not say. */
 export function appliesUntilMs(body: ContributionBody): number {
   return Date.parse(body.meta.expires ?? '') || 0;
@@ -107,9 +121,4 @@ export function meetingsInOrder(
           : 1
         : right.number - left.number,
     );
-}
-
-/** Who signed a record that has ended a negotiation. */
-export function signersOf(record: ConsensusRecord): string[] {
-  return record.signings.map(({ signer_key_id: key }) => key);
 }

@@ -100,6 +100,11 @@ const CASES: readonly [change: Partial<DecideInput>, verdicts: readonly Verdict[
       'while our clock is wrong every opted-in mail waits',
     ],
     [
+      { directory: view('equivocated') },
+      all({ action: 'defer', reason: 'snapshot-equivocated' }),
+      'while owners have signed two directories every opted-in mail waits',
+    ],
+    [
       { headerTruncated: true },
       all({ action: 'refuse', reason: 'header-too-long' }),
       'an opted-in mail whose header is too long to be cleaned is refused by size',
