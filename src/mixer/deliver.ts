@@ -75,7 +75,7 @@ export class Deliverer {
     const view = { primitives, me, acceptsDomain, nowMs: now(), directory: held.directory };
     const mail = assembleMail(view, (messageId) => fragments.idOf(messageId) === id, parts);
     if (mail.kind === 'mail') return await this.#give(id, mail);
-    if (mail.temporary) return this.#again(id, mail.reason);
+    if (mail.temporary) return this.#again(id, mail.reason, mail.envelope);
     const data = splitMail(join(parts))?.data ?? null;
     return await this.#refuse(id, mail.reason, mail.envelope, data);
   }
@@ -111,7 +111,8 @@ export class Deliverer {
       await this.#save(id, outcomes);
     }
     if (before.size + outcomes.size < envelope.recipients.length) {
-      return this.#again(id, mail.foreign.length > 0 ? 'recipients-foreign' : 'delivery-deferred');
+      const reason = mail.foreign.length > 0 ? 'recipients-foreign' : 'delivery-deferred';
+      return this.#again(id, reason, envelope);
     }
     return await this.#finish(id, envelope, mail.data, new Map([...before, ...outcomes]));
   }
@@ -180,13 +181,15 @@ export class Deliverer {
     } else log.info(fields, 'An arrived mail reached its recipients');
   }
 
-  #again(id: string, reason: string): Again {
+  /** Once more after a pause; at its expiry at the latest, so that the sender hears of it then. */
+  #again(id: string, reason: string, envelope: Envelope | null = null): Again {
     const { counters, log, now } = this.#options;
     const attempt = (this.#attempts.get(id) ?? 0) + 1;
     this.#attempts.set(id, attempt);
     counters.count('delivery-deferred');
     log.info({ event: 'delivery-deferred', reason, attempt }, 'An arrived mail waits');
-    return { againAtMs: now() + backoffMs('delivery', attempt) };
+    const againAtMs = now() + backoffMs('delivery', attempt);
+    return { againAtMs: Math.min(againAtMs, envelope?.expiryMs ?? againAtMs) };
   }
 }
 

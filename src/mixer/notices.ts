@@ -22,7 +22,9 @@ import type { Reporter } from './reporter.ts';
  * After its expiry a mail may wait so long for the tick that finds its fragments expired, or for an ack
  * that is under way; with no ticks at all, for want of a directory, this is what ends it.
  */
-const GRACE_MS = 60_000;
+const GRACE_MS_MAX = 60_000;
+/** Of a mail that lives shorter than days: this share of its life. */
+const GRACE_SHARE = 0.05;
 /** Fragments looked for at once. */
 const GROUP = 256;
 /** RFC 3463 §3.5, X.4.7: delivery time expired. */
@@ -110,7 +112,8 @@ export class Notices {
     if (nowMs >= mail.expiryMs) {
       const stored = await notices.load(name);
       if (stored === null) return;
-      if (stored.marks.has('expired') || (isWaiting && nowMs >= mail.expiryMs + GRACE_MS)) {
+      const graceMs = Math.min(GRACE_MS_MAX, GRACE_SHARE * (mail.expiryMs - mail.acceptedMs));
+      if (stored.marks.has('expired') || (isWaiting && nowMs >= mail.expiryMs + graceMs)) {
         await this.#tell(name, 'failed', stored.about);
         await notices.remove(name);
       } else if (!isWaiting) await notices.remove(name);

@@ -7,6 +7,7 @@ import type { Primitives } from '../crypto/primitives.ts';
 import { guarded } from './clients.ts';
 import { coarseEnd, DAY_MS } from './coarse-time.ts';
 import type { Store } from './embedded.ts';
+import { createScript, runScript } from './script.ts';
 import { createSealing, type Sealing } from './sealing.ts';
 
 /** A mail server tries for 5 days, an alias may lead to one that tries 5 more, and slack. */
@@ -19,6 +20,25 @@ export interface ReturnMemory {
   /** Places, in the envelope, of the recipients whose sender has been told. */
   readonly told: ReadonlySet<number>;
 }
+
+// KEYS: memory. ARGV: sealed `about`, until when.
+const REMEMBER = createScript(
+  'remember a return address',
+  `
+  redis.call('HSET', KEYS[1], 'about', ARGV[1])
+  redis.call('PEXPIREAT', KEYS[1], ARGV[2])
+  `,
+);
+
+// KEYS: memory. ARGV: places. Only while it is remembered: without an end the note would stay for ever.
+const TELL = createScript(
+  'note who was told',
+  `
+  if redis.call('EXISTS', KEYS[1]) == 1 then
+    for _, place in ipairs(ARGV) do redis.call('HSET', KEYS[1], place, '1') end
+  end
+  `,
+);
 
 /** Mails that may bounce, by message id. */
 export class ReturnStore {
@@ -37,14 +57,9 @@ export class ReturnStore {
   /** Remembers a mail; on disk when it returns. Who has been told stays as it is. */
   async remember(messageId: string, about: Uint8Array): Promise<void> {
     const name = this.#nameOf(messageId);
-    const sealed = Buffer.from(this.#sealing.seal(about, `return:${name}`));
-    await guarded('remember a return address', async () => {
-      await this.#store.redis
-        .multi()
-        .hset(this.#key(name), 'about', sealed)
-        .pexpireat(this.#key(name), coarseEnd(Date.now(), REMEMBERED_MS))
-        .exec();
-    });
+    const sealed = this.#sealing.seal(about, `return:${name}`);
+    const values = [sealed, coarseEnd(Date.now(), REMEMBERED_MS)];
+    await runScript(this.#store.redis, REMEMBER, { keys: [this.#key(name)], values });
   }
 
   /** What is remembered of a mail; null where nothing is. */
@@ -60,13 +75,8 @@ export class ReturnStore {
 
   /** Notes that the sender has been told of these recipients; on disk when it returns. */
   async tell(messageId: string, places: readonly number[]): Promise<void> {
-    const key = this.#key(this.#nameOf(messageId));
-    if (places.length === 0) return;
-    await guarded('note who was told', async () => {
-      const fields = places.flatMap((place) => [String(place), '1']);
-      // Only while it is remembered: without an end the note would stay for ever.
-      if ((await this.#store.redis.exists(key)) === 1) await this.#store.redis.hset(key, ...fields);
-    });
+    const keys = [this.#key(this.#nameOf(messageId))];
+    await runScript(this.#store.redis, TELL, { keys, values: places });
   }
 
   #nameOf(messageId: string): string {

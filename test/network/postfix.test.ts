@@ -48,7 +48,7 @@ beforePostfixTests(async () => {
         domains: [`${name}.example`],
         deliverPort: ports[name].exit,
         reinjectPort: ports[name].reinject,
-        filterPorts: { lmtp: ports[name].lmtp, smtp: ports[name].smtp },
+        filterPorts: ports[name],
       })),
       delayMeanMs: 50,
       exitDelayMeanMs: 50,

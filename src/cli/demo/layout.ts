@@ -36,6 +36,8 @@ export interface DemoOptions {
   readonly ticksPerSecond: number;
   readonly snapshotLifetimeMs?: number;
   readonly keyLifetimeMs?: number;
+  /** How long a mail is tried; at least a minute. */
+  readonly expiryMs?: number;
   readonly messageBytesMax?: number;
   readonly logLevel?: string;
   readonly redisMaxMemoryMb?: number;
@@ -139,6 +141,7 @@ function nodeConfig(
           delay_mean_ms: options.delayMeanMs,
           ticks_per_second: options.ticksPerSecond,
           mixes_per_route: Math.min(3, options.mixes),
+          ...(options.expiryMs && { expiry_ms: options.expiryMs }),
         },
         ...(options.snapshotLifetimeMs && { snapshot_lifetime_ms: options.snapshotLifetimeMs }),
         ...(options.keyLifetimeMs && { key_lifetime_ms: options.keyLifetimeMs }),
