@@ -15,6 +15,8 @@ import { wizardCommand } from './wizard.ts';
 const program = new Command('panoramix')
   .description('sends opted-in e-mail through a Sphinx mixnet, beside your mail server')
   .showHelpAfterError()
+  // An option belongs to the verb that it stands behind: `wizard change --yes` is not `wizard --yes`.
+  .enablePositionalOptions()
   .addCommand(demoCommand())
   .addCommand(gatewayCommand())
   .addCommand(mixCommand())
