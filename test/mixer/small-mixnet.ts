@@ -15,11 +15,12 @@ import type { OwnEndpoint } from '../../src/mixer/endpoint-files.ts';
 import type { Keys } from '../../src/mixer/keys.ts';
 import { MixNode, type MixNodeOptions } from '../../src/mixer/node.ts';
 import type { Directory, DirectoryNode } from '../../src/mixnet/directory.ts';
+import type { KeyTerms } from '../../src/mixnet/key-epochs.ts';
 import type { Store } from '../../src/redis/embedded.ts';
 import { privateController, type PrivateController } from '../controller/private-controller.ts';
 import { madeDirectory } from '../mixnet/made-directory.ts';
 import { temporaryDataDir, temporaryStore } from '../redis/private-redis.ts';
-import { openKeys } from './own-keys.ts';
+import { openKeys, TERMS } from './own-keys.ts';
 
 /** One node and all that is its own. */
 export interface SmallNode {
@@ -28,8 +29,11 @@ export interface SmallNode {
   readonly controller: PrivateController;
   /** The one that is open at the start. */
   readonly endpoint: OwnEndpoint;
+  readonly dataDir: string;
+  /** Its own, for what outlives endpoints. */
+  readonly storageKey: Uint8Array;
   /** Its keys as its program holds them, anew at each start. */
-  readonly keys: () => Promise<Keys>;
+  keys: Keys;
   readonly entry: DirectoryNode;
   /** Mails that it has handed to its mail server. */
   readonly arrived: ArrivedMail[];
@@ -46,6 +50,8 @@ export interface SmallMixnet {
   directory: Directory;
   /** Whether `directory` counts as expired. */
   isExpired: boolean;
+  /** What the nodes would agree on next: the directory with their keys of this moment. */
+  snapshot(): void;
   /** Starts a node again, as after a stop of its program. */
   restart(node: SmallNode): Promise<void>;
   /** A mail from one gateway's domain to another's. */
@@ -62,12 +68,13 @@ export async function smallMixnet(
     readonly gateways: number;
     readonly bodyLen?: number;
     readonly traffic?: Partial<Directory['traffic']>;
+    readonly terms?: KeyTerms;
   },
 ): Promise<SmallMixnet> {
   const params = { group: 'X25519', headerLen: 320, bodyLen: sizes.bodyLen ?? 4096 } as const;
   const nodes: SmallNode[] = [];
   for (let i = 0; i < sizes.mixes + sizes.gateways; i++) {
-    nodes.push(await createNode(t, i, i < sizes.mixes ? 'mix' : 'gateway'));
+    nodes.push(await createNode(t, i, i < sizes.mixes ? 'mix' : 'gateway', sizes.terms));
   }
   for (const { controller } of nodes) {
     for (const { identity } of nodes) controller.nodes.add(identity.peerId);
@@ -78,19 +85,36 @@ export async function smallMixnet(
     gateways: nodes.slice(sizes.mixes),
     directory: {
       ...madeDirectory(entries, { params }),
+      ...(sizes.terms ?? TERMS),
       traffic: { ...TRAFFIC, mixesPerRoute: Math.min(3, sizes.mixes), ...sizes.traffic },
       validUntilMs: Date.now() + 3_600_000,
     },
     isExpired: false,
+    snapshot: () => {
+      mixnet.directory = {
+        ...mixnet.directory,
+        number: mixnet.directory.number + 1,
+        snapshotHash: toHex(native.random(32)),
+        nodes: mixnet.directory.nodes.map((entry) => {
+          const { keys } = nodes.find(
+            ({ identity }) => identity.peerId === entry.peerId,
+          ) as SmallNode;
+          return { ...entry, endpoints: endpointsOf(entry.peerId, keys) };
+        }),
+      };
+    },
     restart: async (node) => {
       await node.mixer.stop();
-      node.mixer = createMixer(node, mixnet, await node.keys());
+      const { store, dataDir, identity, controller } = node;
+      const own = { client: controller.client(identity), identity, store, dataDir };
+      node.keys = await openKeys(own, { terms: () => sizes.terms ?? TERMS });
+      node.mixer = createMixer(node, mixnet);
       await node.mixer.start();
     },
     mail: mailBetween,
   };
   for (const node of nodes) {
-    node.mixer = createMixer(node, mixnet, await node.keys());
+    node.mixer = createMixer(node, mixnet);
     await node.mixer.start();
   }
   t.teardown(async () => await Promise.all(nodes.map(async ({ mixer }) => await mixer.stop())));
@@ -101,15 +125,15 @@ async function createNode(
   t: ExecutionContext,
   number: number,
   role: 'mix' | 'gateway',
+  terms = TERMS,
 ): Promise<SmallNode> {
   const identity = createIdentity(native);
   const dataDir = await temporaryDataDir(t);
   const store = await temporaryStore(t, { dataDir });
   const controller = await privateController(t, store);
-  const keys = async (): Promise<Keys> =>
-    await openKeys({ client: controller.client(identity), identity, store, dataDir });
-  const [endpoint] = (await keys()).endpoints() as [OwnEndpoint];
-  const { publicKey } = endpoint.mixKey;
+  const own = { client: controller.client(identity), identity, store, dataDir };
+  const keys = await openKeys(own, { terms: () => terms });
+  const [endpoint] = keys.endpoints() as [OwnEndpoint];
   const entry: DirectoryNode = {
     peerId: identity.peerId,
     owner: identity.peerId,
@@ -118,28 +142,32 @@ async function createNode(
     weight: 1,
     paused: false,
     controllerUrl: controller.url,
-    endpoints: [
-      {
-        endpointId: endpoint.endpointId,
-        publicKey,
-        address: nodeAddress(native, identity.peerId, publicKey),
-        opensMs: endpoint.opensMs,
-        closesMs: endpoint.closesMs,
-      },
-    ],
+    endpoints: endpointsOf(identity.peerId, keys),
   };
-  const node = { identity, store, controller, endpoint, keys, entry, arrived: [], said: [] };
-  return Object.assign(node, {
-    answer: (mail: ArrivedMail) => ({
-      accepted: mail.recipients.map(({ address }) => address),
-      refused: [],
-    }),
-    mixer: undefined as unknown as MixNode,
+  const storageKey = native.random(32);
+  const parts = { identity, store, dataDir, storageKey, controller, endpoint, keys, entry };
+  return Object.assign(
+    { ...parts, arrived: [], said: [] },
+    {
+      answer: (mail: ArrivedMail) => ({
+        accepted: mail.recipients.map(({ address }) => address),
+        refused: [],
+      }),
+      mixer: undefined as unknown as MixNode,
+    },
+  );
+}
+
+function endpointsOf(peerId: string, keys: Keys): DirectoryNode['endpoints'] {
+  return keys.endpoints().map(({ endpointId, mixKey, opensMs, closesMs }) => {
+    const { publicKey } = mixKey;
+    const address = nodeAddress(native, peerId, publicKey);
+    return { endpointId, publicKey, address, opensMs, closesMs };
   });
 }
 
-function createMixer(node: SmallNode, mixnet: SmallMixnet, keys: Keys): MixNode {
-  const { identity, store, controller, endpoint, entry } = node;
+function createMixer(node: SmallNode, mixnet: SmallMixnet): MixNode {
+  const { identity, store, controller, storageKey, keys, entry } = node;
   const source: DirectorySource = {
     current: () =>
       mixnet.isExpired
@@ -161,7 +189,7 @@ function createMixer(node: SmallNode, mixnet: SmallMixnet, keys: Keys): MixNode 
     log: logTo(node.said),
     directory: source,
     keys,
-    storageKey: endpoint.storageKey,
+    storageKey,
     ownController: clientFor(controller.url),
     clientFor,
   };
