@@ -24,6 +24,8 @@ export interface Exchange {
   /** From the request to the end of its answer. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
+  /** Nothing of it is signed or secret, and what comes proves itself: redirects are followed. */
+  readonly isPublic?: true;
   /** Told what time it is where the answer comes from, ms since 1970, as soon as its head is there. */
   readonly heard?: (dateMs: number) => void;
 }
@@ -77,7 +79,7 @@ async function travel(request: Exchange): Promise<Answer> {
     signal,
     headers: { ...content, ...request.headers },
     // A redirect would send what is signed for one controller to another.
-    redirect: 'error',
+    redirect: request.isPublic ? 'follow' : 'error',
     credentials: 'omit',
     cache: 'no-store',
     ...(request.body !== undefined && { body: request.body }),

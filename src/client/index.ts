@@ -11,6 +11,13 @@ export {
   type InboxMessage,
 } from './controller.ts';
 export {
+  getDirectory,
+  type DirectoryAnswer,
+  type DirectoryMemory,
+  type DirectoryOptions,
+  type Remembered,
+} from './directory.ts';
+export {
   BatchClient,
   type BatchMessage,
   type BatchMixnet,
