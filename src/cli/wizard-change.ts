@@ -32,7 +32,8 @@ const POLL_MS = 1_000;
 /** A peer id may be cut to so many digits where that names one peer. */
 const PEER_DIGITS_MIN = 8;
 
-interface ChangeFlags {
+/** The flags of `wizard change`, as commander gives them. */
+export interface ChangeFlags {
   readonly config?: string;
   readonly yes?: true;
   readonly json?: true;
@@ -92,7 +93,8 @@ export function addChangeCommands(wizard: Command): Command {
   return wizard;
 }
 
-function setPaused({ config: path }: ChangeFlags, paused: boolean): number {
+/** Notes for the node whether it pauses. */
+export function setPaused({ config: path }: ChangeFlags, paused: boolean): number {
   const { mixnet_file: statePath } = section(readConfig(path), 'node');
   new OperatorFile(statePath).update({ paused });
   new Terminal().line(
@@ -103,7 +105,8 @@ function setPaused({ config: path }: ChangeFlags, paused: boolean): number {
   return EXIT.done;
 }
 
-async function runChange(flags: ChangeFlags): Promise<number> {
+/** Proposes, shows or answers a change, as the flags say. */
+export async function runChange(flags: ChangeFlags): Promise<number> {
   const config = readConfig(flags.config);
   const terminal = new Terminal();
   const say: Say = (event, text) => {

@@ -33,6 +33,7 @@ import { takePart } from '../wizard/take-part.ts';
 import { offerToRun, type Operated } from './operate.ts';
 import { EXIT, LEFT, runVerb } from './program.ts';
 import { addChangeCommands } from './wizard-change.ts';
+import { offerChanges } from './wizard-menu.ts';
 import { forgiveCommand } from './wizard-forgive.ts';
 
 const ALL: readonly Question[] = Object.values(QUESTIONS);
@@ -106,11 +107,13 @@ async function runDialogue(flags: WizardFlags): Promise<number> {
     const environment = { JOIN_INVITATION: process.env['PANORAMIX_INVITATION'] };
     const answers = await openAnswers(talk, ALL, flags, './panoramix.yaml', environment);
     path = answers.config.path;
-    const mixnet = finishedIn(answers) ?? (await meet(answers, flags, stopping.signal));
+    const before = finishedIn(answers);
+    const mixnet = before ?? (await meet(answers, flags, stopping.signal));
     talk.end();
     talk.done('The mix-net URL for users:');
     talk.lines([`  ${mixnet.mixnetUrl}`]);
     process.off('SIGINT', leave);
+    if (before) await offerChanges(talk, readConfig(path), path);
     return await offerToRun(talk, operatedBy(readConfig(path), path));
   } catch (thrown) {
     talk.end();

@@ -130,7 +130,8 @@ export async function checkDoor(door: Door, url: string): Promise<Finding> {
     if ((await answer.text()) === secret) return null;
     return { warning: `${url} leads to another server than ${door.host}:${door.port}` };
   } catch (error) {
-    return { warning: `${url} is not reached from this host: ${causeOf(error)}` };
+    const why = tlsTroubleOf(error)?.remedy ?? causeOf(error);
+    return { warning: `${url} is not reached from this host: ${why}` };
   } finally {
     server.closeAllConnections();
     await new Promise((done) => server.close(done));
