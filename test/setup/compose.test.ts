@@ -34,6 +34,21 @@ test('every service names a configuration file that its program accepts', async 
   }
 });
 
+test('each peer has its own controller, over TLS, and its node names that one', async (t) => {
+  const configOf = async (name: string): Promise<ReturnType<typeof parseConfig>> => {
+    const path = join(docker, 'config', name);
+    return parseConfig(await readFile(path, 'utf8'), path);
+  };
+  const { controller } = await configOf('controller.yaml');
+  t.true(controller?.catalog_url.startsWith('https://'));
+  t.is(controller?.tls?.key, join(docker, 'config/tls/key.pem'));
+  for (const name of ['gateway.yaml', 'mix.yaml']) {
+    const { node, mixnet } = await configOf(name);
+    t.is(node?.controller_url, controller?.catalog_url, name);
+    t.not(mixnet?.catalog_url, node?.controller_url, 'where owners meet is the coordinator’s');
+  }
+});
+
 test('what a program writes lies in a volume that outlives its container', async (t) => {
   const { services, volumes } = await readCompose();
   for (const { command, volumes: mounts } of Object.values(services)) {
