@@ -216,16 +216,21 @@ export class Gateway {
     this.#queued = new Set(complete);
   }
 
-  /** Puts right what a crash left between two steps, and ends what has expired. */
+  /**
+   * Puts right what a crash left between two steps, and ends what has expired: not while no directory holds,
+   * for by a clock that is wrong by days neither would it, and all mail under way would have expired.
+   */
   async sweep(): Promise<void> {
     const { counters, now, options, viewBy } = this.#host;
     await this.#mails.sweep();
-    const directory = options.directory.last();
+    const held = options.directory.current();
+    const directory = held.ok ? held.directory : null;
     const left = directory && {
       has: (exit: string) => !isGateway(directory, exit),
       geometry: viewBy(directory).geometry,
     };
     await this.#outbound.resume(left);
+    if (directory === null) return;
     const expired = await this.fragments.expire(now() - EXPIRY_GRACE_MS);
     if (expired.length === 0) return;
     counters.count('message-expired', expired.length);
