@@ -6,13 +6,14 @@ import { OperatorFile } from '../../src/mixer/operator-file.ts';
 
 test('what is not there says nothing, and what was written is read again', (t) => {
   const file = fileOf(t);
-  t.deepEqual(file.read(), { version: 1, paused: false, signed: {} });
+  t.deepEqual(file.read(), { version: 1, paused: false, forgiven: [], signed: {} });
   file.update({ paused: true });
   file.update({ change: { wish: { weight: 3 }, tokens: ['secret'] } });
   file.sign('where', 'a text');
   const after = {
     version: 1 as const,
     paused: true,
+    forgiven: [],
     change: { wish: { weight: 3 }, tokens: ['secret'] },
     signed: { where: 'a text' },
   };

@@ -82,6 +82,30 @@ for (const [what, over] of [
   });
 }
 
+test('a paused gateway still sends and takes its mail, and mixes for nobody', (t) => {
+  const paused = ends.map((node) => ({
+    ...node,
+    roles: ['mix', 'gateway'] as const,
+    paused: true,
+  }));
+  const third = madeNode(92, { roles: ['gateway'] });
+  const directory = madeDirectory([...paused, third, ...mixes.slice(0, 3)]);
+  for (const [entry, exit] of [
+    [ENTRY, EXIT],
+    [ENTRY, third.peerId],
+    [third.peerId, EXIT],
+  ] as const) {
+    for (let seed = 0; seed < 50; seed++) {
+      const query = { directory, entry, exit, nowMs: NOW_MS };
+      const choice = chooseRoute(seededRandom(seed), query);
+      const route = choice.kind === 'route' ? choice.hops.map(({ node }) => node) : [];
+      t.is(route.length, 4);
+      t.is(route[3]?.peerId, exit);
+      t.false(route.slice(0, 3).some((node) => node.paused));
+    }
+  }
+});
+
 test('gateways that also mix stand on no route of their own', (t) => {
   const both = ends.map((node) => ({ ...node, roles: ['mix', 'gateway'] as const }));
   t.is(choose(madeDirectory([...both, ...mixes.slice(0, 2)])), 'mixes-too-few');
