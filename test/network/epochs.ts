@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Finding } from '../redis/search-bytes.ts';
 import { KeyWatch, type WatchedKey } from './key-watch.ts';
-import { countsOf, drops, keyRefusals, type Counts } from './node-counts.ts';
+import { countsByRun, countsOf, drops, keyRefusals, type Counts } from './node-counts.ts';
 import { startRealMixnet, type RealMixnet, type RealOptions } from './real-mixnet.ts';
 import { SteadyMail, type MailFigures } from './steady-mail.ts';
 
@@ -43,6 +43,8 @@ export interface NodeKeys {
   readonly ended: readonly WatchedKey[];
   readonly counts: Counts;
   readonly refusals: Counts;
+  /** Of its first run alone: until it was stopped for the first time. */
+  readonly first: Counts;
 }
 
 /** How a run went. */
@@ -186,6 +188,7 @@ function nodesOf(real: RealMixnet, watch: KeyWatch): NodeKeys[] {
       ended: watch.ended(name),
       counts,
       refusals: keyRefusals(counts),
+      first: countsByRun(real, name)[0] ?? {},
     };
   });
 }

@@ -41,21 +41,24 @@ const WELL = [
   'sent-loop',
 ] as const;
 
-/** All that a node has counted until now, as far as its log says: all of it once it has stopped. */
-export function countsOf({ mixnet }: RealMixnet, name: string): Counts {
-  const sums = new Map<string, number>();
-  let last: Counts = {};
-  const add = (): void => {
-    for (const [what, times] of Object.entries(last)) {
-      sums.set(what, (sums.get(what) ?? 0) + times);
-    }
-    last = {};
-  };
+/** What each run of a node has counted, as far as its log says: all of it where it was stopped politely. */
+export function countsByRun({ mixnet }: RealMixnet, name: string): readonly Counts[] {
+  const runs: Counts[] = [];
   for (const line of readFileSync(mixnet.logOf(name), 'utf8').split('\n')) {
-    if (/"msg":"(Mix|Gateway) runs"/.test(line)) add();
-    if (line.includes('"counts":')) last = (JSON.parse(line) as { counts: Counts }).counts;
+    if (/"msg":"(Mix|Gateway) runs"/.test(line)) runs.push({});
+    if (line.includes('"counts":') && runs.length > 0) {
+      runs[runs.length - 1] = (JSON.parse(line) as { counts: Counts }).counts;
+    }
   }
-  add();
+  return runs;
+}
+
+/** All runs together. */
+export function countsOf(real: RealMixnet, name: string): Counts {
+  const sums = new Map<string, number>();
+  for (const [what, times] of countsByRun(real, name).flatMap((run) => Object.entries(run))) {
+    sums.set(what, (sums.get(what) ?? 0) + times);
+  }
   return Object.fromEntries(sums);
 }
 

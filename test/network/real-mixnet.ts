@@ -2,7 +2,7 @@
  * A mixnet of real processes for tests: the demo's, in a temporary folder, with receivers of the test's
  * own where no Postfix stands behind the gateways. Everything ends with the test, failed or not.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -41,11 +41,21 @@ export interface RealMixnet {
   stop(): Promise<void>;
 }
 
-export type RealOptions = Partial<Omit<DemoOptions, 'folder' | 'providers'>>;
+export type RealOptions = Partial<Omit<DemoOptions, 'folder' | 'providers'>> & {
+  /** How far the clocks of these peers' machines are ahead, in ms (shifted-clock.ts must be preloaded). */
+  readonly clocksMs?: Readonly<Record<string, number>>;
+};
 
 /** alpha.example and beta.example with receivers, three mixes; fast delays. */
-export async function startRealMixnet(options: RealOptions = {}): Promise<RealMixnet> {
+export async function startRealMixnet({
+  clocksMs = {},
+  ...options
+}: RealOptions = {}): Promise<RealMixnet> {
   const folder = mkdtempSync(join(tmpdir(), 'panoramix-network-'));
+  for (const [name, aheadMs] of Object.entries(clocksMs)) {
+    mkdirSync(join(folder, name), { mode: 0o700 });
+    writeFileSync(join(folder, name, 'clock'), String(aheadMs));
+  }
   const ports = await freePorts(4);
   const boxes = ['alpha', 'alpha-passed', 'beta', 'beta-passed'].map((name) =>
     join(folder, 'mail', name),
