@@ -112,7 +112,8 @@ export class FoundingContributor {
     const proposal = this.#proposal;
     if (!rounds || !proposal) return 'proposal-missing';
     const composed = lastWord(meeting, proposal.terms.coordinator);
-    if (composed?.text !== said.text) return 'coordinator-composes';
+    // Nobody else composes: what others sign for themselves counts where they sign twice.
+    if (composed?.text !== said.text) return UNDECIDED;
     if (rounds.standingOf(peerId).stand !== 'agrees') return 'terms-unaccepted';
     const reason = reviewFounding(primitives, said.body, meeting, proposal, peerId);
     if (reason !== null) return reason;
