@@ -109,10 +109,13 @@ test('a program that remembers is not led back, and one that has expired is none
   const twin = memory({ mixnetId, number: 1, snapshotHash: 'b'.repeat(64) });
   const other = await t.throwsAsync(getDirectory({ ...common, urls: [url], memory: twin }));
   t.regex(other.message, /snapshot-equivocated/);
-  const now = (): number => NOW_MS + LIFETIME_MS;
-  const late = await t.throwsAsync(getDirectory({ ...common, now, urls: [url] }));
+  const late = await t.throwsAsync(getDirectory({ ...common, now: afterItsLife, urls: [url] }));
   t.regex(late.message, /directory-expired/);
 });
+
+function afterItsLife(): number {
+  return NOW_MS + LIFETIME_MS;
+}
 
 test('two directories of one number are a reason to stop', async (t) => {
   const [left, right] = await Promise.all(

@@ -13,7 +13,7 @@ import { DirectoryReport, readDirectoryReport } from '../../src/mixer/directory-
 import { drawSources, type NodesSource } from '../../src/mixer/directory-sources.ts';
 import { madeDirectory } from '../mixnet/made-directory.ts';
 
-const URL_ = 'https://mix.example/';
+const CONTROLLER = 'https://mix.example/';
 const EPOCH_MS = 3 * 3_600_000;
 
 function watching(t: ExecutionContext) {
@@ -30,8 +30,8 @@ function watching(t: ExecutionContext) {
   const report = new DirectoryReport(dataDir);
   const watch = new ControllerWatch(report, log);
   const after = (found: Found, nowMs: number): string => {
-    watch.note(URL_, found, nowMs, EPOCH_MS);
-    return report.findings.controllers[URL_]?.state ?? '';
+    watch.note(CONTROLLER, found, nowMs, EPOCH_MS);
+    return report.findings.controllers[CONTROLLER]?.state ?? '';
   };
   return { dataDir, warned, report, after };
 }
@@ -48,9 +48,9 @@ test('a controller that is slow is behind, and after an epoch it withholds', (t)
     ['directory-withheld'],
     'it is said once',
   );
-  t.is(report.findings.controllers[URL_]?.since_ms, 0);
+  t.is(report.findings.controllers[CONTROLLER]?.since_ms, 0);
   t.is(after({ kind: 'same', number: 5 }, 3 * EPOCH_MS), 'serving');
-  t.is(report.findings.controllers[URL_]?.since_ms, 3 * EPOCH_MS);
+  t.is(report.findings.controllers[CONTROLLER]?.since_ms, 3 * EPOCH_MS);
 });
 
 test('one that does not answer withholds after an epoch, whatever it does in between', (t) => {
@@ -65,7 +65,7 @@ test('one that goes back behind what it has served is rolled back, at once', (t)
   t.is(after({ kind: 'same', number: 5 }, 0), 'serving');
   t.is(after({ kind: 'older', number: 4 }, 1), 'snapshot-rolled-back');
   t.is(after({ kind: 'older', number: 5 }, 2), 'directory-behind');
-  t.like(warned, [{ reason: 'snapshot-rolled-back', source: URL_ }]);
+  t.like(warned, [{ reason: 'snapshot-rolled-back', source: CONTROLLER }]);
 });
 
 for (const reason of [
@@ -79,7 +79,7 @@ for (const reason of [
     after({ kind: 'same', number: 5 }, 0);
     t.is(after({ kind: 'refused', reason }, 7), reason);
     t.is(after({ kind: 'refused', reason }, 9), reason);
-    t.deepEqual(report.findings.controllers[URL_], { state: reason, since_ms: 7, number: 5 });
+    t.deepEqual(report.findings.controllers[CONTROLLER], { state: reason, since_ms: 7, number: 5 });
     t.true(isControllerTrouble(reason));
     t.is(warned.length, 1);
   });
