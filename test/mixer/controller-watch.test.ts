@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { native } from '../../src/crypto/native.ts';
-import type { Log } from '../../src/log.ts';
+import { silentLog, type Log } from '../../src/log.ts';
 import {
   ControllerWatch,
   isControllerTrouble,
@@ -20,13 +20,7 @@ function watching(t: ExecutionContext) {
   const dataDir = mkdtempSync(join(tmpdir(), 'panoramix-test-'));
   t.teardown(() => rmSync(dataDir, { recursive: true, force: true }));
   const warned: object[] = [];
-  const nothing = (): void => undefined;
-  const log: Log = {
-    debug: nothing,
-    info: nothing,
-    error: nothing,
-    warn: (fields) => void warned.push(fields),
-  };
+  const log: Log = { ...silentLog, warn: (fields) => void warned.push(fields) };
   const report = new DirectoryReport(dataDir);
   const watch = new ControllerWatch(report, log);
   const after = (found: Found, nowMs: number): string => {
@@ -99,13 +93,6 @@ test('what was found is there after a restart, and a damaged report is found out
 });
 
 test('a node asks where the owners meet, its own, and two others that nobody can foresee', async (t) => {
-  const sourceOf = (url: string): NodesSource => {
-    if (url.includes('insecure')) throw new Error('url-insecure');
-    return {
-      url,
-      getNodes: async () => await Promise.resolve(url),
-      postNodes: async () => await Promise.resolve(),
-    };
   };
   const urls = ['meeting', 'own', 'one', 'two', 'three', 'insecure'].map(
     (name) => `https://${name}/`,
@@ -143,3 +130,11 @@ test('a node asks where the owners meet, its own, and two others that nobody can
   const insecure = draw(directory).find(({ url }) => url.includes('insecure'));
   if (insecure) await t.throwsAsync(insecure.getNodes(''), { message: 'url-insecure' });
 });
+
+function sourceOf(url: string): NodesSource {
+  if (url.includes('insecure')) throw new Error('url-insecure');
+  return {
+    url,
+    getNodes: async () => await Promise.resolve(url),
+    postNodes: async () => await Promise.resolve(),
+}
