@@ -93,7 +93,6 @@ test('what was found is there after a restart, and a damaged report is found out
 });
 
 test('a node asks where the owners meet, its own, and two others that nobody can foresee', async (t) => {
-  };
   const urls = ['meeting', 'own', 'one', 'two', 'three', 'insecure'].map(
     (name) => `https://${name}/`,
   );
@@ -137,4 +136,5 @@ function sourceOf(url: string): NodesSource {
     url,
     getNodes: async () => await Promise.resolve(url),
     postNodes: async () => await Promise.resolve(),
+  };
 }
