@@ -93,6 +93,10 @@ test('strangers leave nothing, and are told so before they send it', async (t) =
   const path = `/panoramix/peers/${mixnetId}/nodes.json`;
   const unsigned = await bed.fetch(path, { method: 'POST', body: JSON.stringify(first.nodes) });
   t.is(unsigned.reason, 'signature-missing');
+  // Nobody looks at what they send.
+  await refusedWith(t, 'sender-refused', clientOf(stranger).postNodes(mixnetId, {}));
+  bed.nodes.delete(owners[2]?.peerId ?? '');
+  await refusedWith(t, 'sender-refused', clientOf(owners[2]).postNodes(mixnetId, first.nodes));
   // A node of ours, of another mixnet: it cannot put this one's directory here.
   bed.nodes.add(stranger.peerId);
   await refusedWith(t, 'sender-refused', clientOf(stranger).postNodes(mixnetId, first.nodes));
