@@ -6,6 +6,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { Agent, request } from 'node:http';
+import { Agent as TlsAgent, request as requestTls } from 'node:https';
 import { parseArgs } from 'node:util';
 import { signRead } from '../../src/api/http-signature.ts';
 import { CONTINUOUS } from '../../src/api/endpoint.ts';
@@ -24,7 +25,8 @@ const INFO = { resource: 'message', operation: 'create' };
 
 /** One kind of work, over all rounds. */
 export interface Figure {
-  readonly what: 'in, one by one' | 'in, as lists' | 'out, read and released';
+  readonly what:
+    'in, one by one' | 'in, one by one over TLS' | 'in, as lists' | 'out, read and released';
   readonly messageBytes: number;
   /** Messages of one round. */
   readonly messages: number;
@@ -55,8 +57,8 @@ export async function benchController(rounds: number): Promise<Figure[]> {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
   try {
-    const [{ url }] = (await once(child, 'message')) as [Served];
-    const bench = new Bench(child, url, identity);
+    const [served] = (await once(child, 'message')) as [Served];
+    const bench = new Bench(child, served, identity);
     await bench.open();
     const figures: Figure[] = [];
     for (const [messageBytes, messages] of [
@@ -77,11 +79,15 @@ class Bench {
   readonly #url: string;
   readonly #identity: Identity;
   readonly #client: ControllerClient;
+  readonly #tlsUrl: string;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS });
+  readonly #tlsAgent: TlsAgent;
 
-  constructor(child: ChildProcess, url: string, identity: Identity) {
+  constructor(child: ChildProcess, { url, tlsUrl, ca }: Served, identity: Identity) {
     this.#child = child;
     this.#url = url;
+    this.#tlsUrl = tlsUrl;
+    this.#tlsAgent = new TlsAgent({ keepAlive: true, maxSockets: CONNECTIONS, ca });
     this.#identity = identity;
     this.#client = new ControllerClient({ url, identity, primitives: native });
   }
@@ -106,6 +112,7 @@ class Bench {
   async measure(messageBytes: number, messages: number, rounds: number): Promise<Figure[]> {
     const done: Record<Figure['what'], Round[]> = {
       'in, one by one': [],
+      'in, one by one over TLS': [],
       'in, as lists': [],
       'out, read and released': [],
     };
@@ -114,10 +121,13 @@ class Bench {
     for (let round = 0; round <= rounds; round++) {
       for (const [what, size] of [
         ['in, one by one', 1],
+        ['in, one by one over TLS', 1],
         ['in, as lists', perList],
       ] as const) {
         const bodies = this.#bodies(messageBytes, messages, size);
-        const taken = await this.#timed(() => this.#postAll(bodies));
+        const taken = await this.#timed(() =>
+          this.#postAll(bodies, what === 'in, one by one over TLS'),
+        );
         const given = await this.#timed(() => this.#readAll(messages));
         if (round === 0) continue;
         done[what].push(taken);
@@ -155,11 +165,11 @@ class Bench {
     return bodies;
   }
 
-  async #postAll(bodies: readonly string[]): Promise<void> {
+  async #postAll(bodies: readonly string[], isTls: boolean): Promise<void> {
     let next = 0;
     const post = async (): Promise<void> => {
       for (let at = next++; at < bodies.length; at = next++) {
-        await this.#ask('POST', '/panoramix/messages', '', bodies[at]);
+        await this.#ask('POST', '/panoramix/messages', '', bodies[at], isTls);
       }
     };
     await Promise.all(Array.from({ length: CONNECTIONS }, post));
@@ -176,16 +186,22 @@ class Bench {
     }
   }
 
-  async #ask(method: string, path: string, query: string, body?: string): Promise<string> {
+  async #ask(
+    method: string,
+    path: string,
+    query: string,
+    body?: string,
+    isTls = false,
+  ): Promise<string> {
     const context = { nowMs: Date.now(), catalogUrl: this.#url };
     const target = { method, path, query };
     const signed = body ? null : signRead(native, this.#identity, target, context);
     return await new Promise((resolve, reject) => {
-      const asked = request(
-        new URL(path + query, this.#url),
+      const asked = (isTls ? requestTls : request)(
+        new URL(path + query, isTls ? this.#tlsUrl : this.#url),
         {
           method,
-          agent: this.#agent,
+          agent: isTls ? this.#tlsAgent : this.#agent,
           headers: signed
             ? { 'signature-input': signed.signatureInput, signature: signed.signature }
             : {

@@ -1,9 +1,10 @@
 /**
- * The controller of controller-bench.ts: with a private Redis, durable as ever, on a free port. It tells
+ * The controller of controller-bench.ts: with a private Redis, durable as ever, on a free port, and on another over
+ * TLS. It tells
  * its parent where it listens, answers each message with what it has cost so far, and ends with it.
  * The one argument is the peer that is a node.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -12,10 +13,16 @@ import { createController } from '../../controller/app.ts';
 import { native } from '../../src/crypto/native.ts';
 import { silentLog } from '../../src/log.ts';
 import { openStore } from '../../src/redis/embedded.ts';
+import { readServerTls } from '../../src/tls-files.ts';
+import { createAuthority } from '../network/certificates.ts';
 
 /** The first message. */
 export interface Served {
   readonly url: string;
+  /** The same controller over TLS. */
+  readonly tlsUrl: string;
+  /** PEM of who has signed its certificate. */
+  readonly ca: string;
 }
 
 /** Processor time since the start, ms. */
@@ -27,7 +34,8 @@ export interface Answer {
 const [, , node = ''] = process.argv;
 const dataDir = await mkdtemp(join(tmpdir(), 'panoramix-bench-'));
 const store = await openStore({ dataDir, log: silentLog, maxMemoryBytes: 2 * 1024 ** 3 });
-const server = createServer();
+// As the controller's own servers have it: connections stay open while other work is measured.
+const server = createServer({ keepAliveTimeout: 75_000 });
 await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
 const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
 const controller = createController({
@@ -37,11 +45,16 @@ const controller = createController({
   log: silentLog,
   nodes: { has: (peerId) => peerId === node },
 });
+const authority = await createAuthority(join(dataDir, 'authority'));
+const files = await authority.issue('bench', { hosts: ['127.0.0.1'] });
+const tlsServer = await controller.listenTls(0, '127.0.0.1', readServerTls(files).tls);
+const tlsUrl = `https://127.0.0.1:${(tlsServer.address() as AddressInfo).port}/`;
 server.on('request', (request, response) => void controller.callback(request, response));
 
 process.on('message', () => void answer());
 process.once('disconnect', () => void end());
-process.send?.({ url } satisfies Served);
+const ca = await readFile(authority.caFile, 'utf8');
+process.send?.({ url, tlsUrl, ca } satisfies Served);
 
 async function answer(): Promise<void> {
   const own = process.cpuUsage();
