@@ -98,6 +98,8 @@ export class Keys {
   /** Endpoints that the controller has, as seen since the start: only these are shown to others. */
   readonly #opened = new Set<string>();
   readonly #collected = new Set<string>();
+  /** Those that take no packets any more, before their time and not by our will. */
+  readonly #lost = new Set<string>();
   /** Those that have shut and are read to the end; what they took may still wait for its next hop. */
   readonly #drained = new Set<string>();
   /** Ended ones whose tags and records are being removed, and those where they are gone. */
@@ -188,7 +190,8 @@ export class Keys {
       async () => await this.#plan(),
     ]);
     const own = this.#own().map((position) => async () => {
-      await (this.#now() >= shutsMs(position) ? this.#drain(position) : this.#keep(position));
+      const isOver = this.#now() >= shutsMs(position) || this.#lost.has(position.endpointId);
+      await (isOver ? this.#drain(position) : this.#keep(position));
     });
     const second = await this.#attemptEach(own);
     this.#sweepEnded();
@@ -273,6 +276,7 @@ export class Keys {
         'An endpoint takes no packets any more, and not by our will; the next one is opened',
       );
       this.#opened.delete(endpointId);
+      this.#lost.add(endpointId);
       files.change(endpointId, { ...position, closesMs: Math.min(position.closesMs, this.#now()) });
       return;
     }
@@ -306,7 +310,7 @@ export class Keys {
       return;
     }
     // After a start it is neither shown nor collected yet; what came before its end is still to be read.
-    this.#opened.add(endpointId);
+    if (!this.#lost.has(endpointId)) this.#opened.add(endpointId);
     await this.#collect(endpoint);
     if ((await closeStepwise(client, position, 'keep')) === 'unread') return;
     await this.#endCollecting(endpointId);
@@ -323,6 +327,7 @@ export class Keys {
     this.#collecting?.destroyed(endpointId);
     this.#opened.delete(endpointId);
     this.#drained.delete(endpointId);
+    this.#lost.delete(endpointId);
     log.info({ event: 'key-destroyed', endpoint: endpointId, why }, 'A mix key is destroyed');
     this.#sweepEnded();
   }

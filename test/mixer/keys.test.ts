@@ -270,8 +270,6 @@ test('an endpoint that somebody closed is followed by another at once', async (t
   t.is(keys.endpoints().length, 1);
   t.not(second.endpointId, endpointId);
   t.is(keyInUse(keys.endpoints(), node.nowMs), second);
-  node.pass(7);
-  await keys.turn();
   t.false(node.secrets().includes(endpointId));
   t.is((await node.statuses())[endpointId], 'PROCESSED');
 });
@@ -301,8 +299,6 @@ test('an endpoint id that is another key’s at the controller is given up, and 
   await keys.turn();
   await keys.turn();
   t.true(keys.endpoints().every((endpoint) => endpoint.endpointId !== endpointId));
-  node.pass(40);
-  await keys.turn();
   t.false(node.secrets().includes(endpointId));
   t.is((await client.getEndpoint(endpointId))?.status, 'OPEN');
 });
