@@ -21,6 +21,7 @@ const REACHED = new Set<WizardEvent['event']>([
 export class Narrator {
   readonly #talk: Talk;
   readonly #told = new Set<string>();
+  readonly #proposed = new Set<number>();
 
   constructor(talk: Talk) {
     this.#talk = talk;
@@ -28,7 +29,7 @@ export class Narrator {
 
   tell(event: WizardEvent): void {
     if (SAID_ELSEWHERE.has(event.event)) return;
-    const text = describe(event);
+    const text = this.#wordsOf(event);
     if (text === '') return;
     if (PROGRESS.has(event.event)) {
       this.#talk.wait(text);
@@ -38,6 +39,14 @@ export class Narrator {
     if (this.#told.has(text)) return;
     this.#told.add(text);
     this.#say(event, text);
+  }
+
+  /** D4.2 calls the first proposal the initial one. */
+  #wordsOf(event: WizardEvent): string {
+    const text = describe(event);
+    if (event.event !== 'sent' || event.what !== 'proposal') return text;
+    this.#proposed.add(event.contribution);
+    return this.#proposed.size === 1 ? text : text.replace('initial', 'new');
   }
 
   #say(event: WizardEvent, text: string): void {
