@@ -40,6 +40,7 @@ export type DirectoryReason =
   | 'entry-key-malformed'
   | 'entry-signature-invalid'
   | 'path-too-long'
+  | 'lifetimes-unfit'
   | 'directory-not-yet-valid'
   | 'directory-expired';
 

@@ -20,6 +20,7 @@ import {
   type Snapshot,
   type TrafficText,
 } from './directory-texts.ts';
+import { refuseLifetimes } from './key-epochs.ts';
 import {
   changeOf,
   check,
@@ -113,6 +114,8 @@ function verifySnapshot(
     'snapshot-lifetime-mismatch',
   );
   check(refuseTerms(terms.params, text.traffic.mixes_per_route) === null, 'path-too-long');
+  const { key_lifetime_ms: keyLifetimeMs, snapshot_lifetime_ms: snapshotLifetimeMs } = head;
+  check(refuseLifetimes({ keyLifetimeMs, snapshotLifetimeMs }) === null, 'lifetimes-unfit');
   const seen = new Set<string>();
   const known = new Set(head.nodes.map((node) => node.peer_id));
   for (const entry of text.entries) {

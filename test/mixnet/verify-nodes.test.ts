@@ -187,6 +187,16 @@ const SIGNED_WRONG: readonly [string, Wishes, DirectoryReason][] = [
   ],
   ['a header too short for the path', { headerLen: 160 }, 'path-too-long'],
   [
+    'a snapshot that outlives its keys',
+    {
+      log: (text) => ({
+        ...text,
+        key_lifetime_ms: Math.floor(text.snapshot_lifetime_ms / 2) - 1,
+      }),
+    },
+    'lifetimes-unfit',
+  ],
+  [
     'a log that follows another',
     { log: (text) => ({ ...text, previous: '0'.repeat(64) }) },
     'log-broken',
