@@ -14,6 +14,7 @@ import type { DirectorySource } from '../../src/mixer/directory-source.ts';
 import type { OwnEndpoint } from '../../src/mixer/endpoint-files.ts';
 import type { Keys } from '../../src/mixer/keys.ts';
 import { MixNode, type MixNodeOptions } from '../../src/mixer/node.ts';
+import type { ReportingSettings } from '../../src/mixer/reporting.ts';
 import type { Directory, DirectoryNode } from '../../src/mixnet/directory.ts';
 import type { KeyTerms } from '../../src/mixnet/key-epochs.ts';
 import type { Store } from '../../src/redis/embedded.ts';
@@ -50,6 +51,8 @@ export interface SmallMixnet {
   directory: Directory;
   /** Whether `directory` counts as expired. */
   isExpired: boolean;
+  /** How its gateways tell senders. */
+  readonly reporting: ReportingSettings;
   /** What the nodes would agree on next: the directory with their keys of this moment. */
   snapshot(): void;
   /** Starts a node again, as after a stop of its program. */
@@ -69,6 +72,7 @@ export async function smallMixnet(
     readonly bodyLen?: number;
     readonly traffic?: Partial<Directory['traffic']>;
     readonly terms?: KeyTerms;
+    readonly reporting?: ReportingSettings;
   },
 ): Promise<SmallMixnet> {
   const params = { group: 'X25519', headerLen: 320, bodyLen: sizes.bodyLen ?? 4096 } as const;
@@ -90,6 +94,7 @@ export async function smallMixnet(
       validUntilMs: Date.now() + 3_600_000,
     },
     isExpired: false,
+    reporting: sizes.reporting ?? {},
     snapshot: () => {
       mixnet.directory = {
         ...mixnet.directory,
@@ -198,7 +203,10 @@ function createMixer(node: SmallNode, mixnet: SmallMixnet): MixNode {
     node.arrived.push(mail);
     return await Promise.resolve(node.answer(mail));
   };
-  return new MixNode({ ...options, gateway: { deliver, exitDelayMeanMs: 100 } });
+  return new MixNode({
+    ...options,
+    gateway: { deliver, exitDelayMeanMs: 100, reporting: mixnet.reporting },
+  });
 }
 
 function logTo(said: object[]): Log {
