@@ -53,9 +53,10 @@ function failuresOf(run: EpochFigures): string[] {
       ...(ended.length >= least ? [] : [`${node}: ${ended.length} of ${least} keys have ended`]),
       ...(ended.some(({ sealed }) => sealed.length > 0) ? [] : [`${node}: no sealed packet seen`]),
     ]),
+    ...(opened.ofLiving > 0 ? [] : ['what is left opens no packet of a key that lives']),
     ...(planted.length === 4 ? [] : [`the search finds a secret only as ${planted.join(', ')}`]),
     ...findings.map(({ needle, spelling, source }) => `${needle} lies in ${source} as ${spelling}`),
     ...remains.map(({ needle }) => `${needle} was unlinked before it was overwritten`),
-    ...opened.map((key) => `a packet sealed by ${key} opens with something that is left`),
+    ...opened.ofEnded.map((key) => `a packet sealed by ${key} opens with something that is left`),
   ];
 }

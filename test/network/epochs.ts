@@ -5,7 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Finding } from '../redis/search-bytes.ts';
-import { KeyWatch, type WatchedKey } from './key-watch.ts';
+import { KeyWatch, type Opened, type WatchedKey } from './key-watch.ts';
 import { countsByRun, countsOf, drops, keyRefusals, type Counts } from './node-counts.ts';
 import { startRealMixnet, type RealMixnet, type RealOptions } from './real-mixnet.ts';
 import { SteadyMail, type MailFigures } from './steady-mail.ts';
@@ -56,10 +56,7 @@ export interface EpochFigures {
   /** Ended keys that lie in a file of a node or a controller, and what is left where theirs were. */
   readonly findings: readonly Finding[];
   readonly remains: readonly Finding[];
-  /** Ended keys of which a packet opens with something that is left. */
-  readonly opened: readonly string[];
-  /** With so many different keys and hashes out of all files it was tried. */
-  readonly openedWith: number;
+  readonly opened: Opened;
   /** When the first mail was handed in, and the last key was looked at: Unix ms. */
   readonly fromMs: number;
   readonly untilMs: number;
@@ -105,7 +102,7 @@ export async function runEpochs(run: EpochRun): Promise<EpochFigures> {
     watch.stop();
     // While all stores are up: what they hold in their files is what whoever takes the disk has.
     const findings = await watch.searchEnded();
-    const { opened, tried } = await watch.openWithWhatIsLeft();
+    const opened = await watch.openWithWhatIsLeft();
     for (const node of real.mixnet.nodes) await node.stop();
     return {
       mail: mail.figures(),
@@ -114,7 +111,6 @@ export async function runEpochs(run: EpochRun): Promise<EpochFigures> {
       findings,
       remains: watch.searchRemains(),
       opened,
-      openedWith: tried,
       fromMs,
       untilMs,
     };
@@ -133,7 +129,7 @@ export function endedAtLeast(forMs: number, keyLifetimeMs: number): number {
 }
 
 /** The figures as lines of text. */
-export function tableOf({ mail, nodes, openedWith }: EpochFigures): string[] {
+export function tableOf({ mail, nodes, opened }: EpochFigures): string[] {
   const width = Math.max(...nodes.map(({ node }) => node.length), 'node'.length);
   return [
     `mails ${mail.submitted}, delivered ${mail.delivered}, byte for byte ${mail.exact}, twice ${mail.twice}`,
@@ -144,7 +140,7 @@ export function tableOf({ mail, nodes, openedWith }: EpochFigures): string[] {
       const cells = [String(keys.length).padStart(4), String(ended.length).padStart(5)];
       return `${node.padEnd(width)}  ${cells.join('  ')}  ${String(refused).padStart(17)}  ${dropsOf(counts)}`;
     }),
-    `sealed packets of ended keys tried with ${openedWith} keys and hashes that are left`,
+    `with ${opened.tried} keys and hashes that are left packets of ${opened.ofEnded.length} ended keys open, and of ${opened.ofLiving} that live`,
   ];
 }
 

@@ -35,6 +35,16 @@ export interface WatchedKey {
   readonly remains: string;
 }
 
+/** What opens with what is left in files. */
+export interface Opened {
+  /** Nodes and endpoints of ended keys of which a packet opens: none should. */
+  readonly ofEnded: readonly string[];
+  /** So many keys that live, of which a packet opens: their files are there. */
+  readonly ofLiving: number;
+  /** Different keys and hashes that were tried. */
+  readonly tried: number;
+}
+
 /** What the two files of an endpoint hold (`src/mixer/endpoint-files.ts`). */
 interface KeyFiles {
   readonly endpoint_id: string;
@@ -127,13 +137,17 @@ export class KeyWatch {
     });
   }
 
-  /** Sealed packets of ended keys that something that is left opens, by the names of their keys. */
-  async openWithWhatIsLeft(): Promise<{ readonly opened: string[]; readonly tried: number }> {
+  /** Tries everything that is left and may be a key on the sealed packets: whose packets it opens. */
+  async openWithWhatIsLeft(): Promise<Opened> {
     const candidates = await this.#candidates();
-    const opened = this.ended()
-      .filter(({ sealed }) => openedSources(sealed, candidates).length > 0)
-      .map(({ node, endpointId }) => `${node} ${endpointId}`);
-    return { opened, tried: candidates.length };
+    const opens = ({ sealed }: WatchedKey): boolean => openedSources(sealed, candidates).length > 0;
+    return {
+      ofEnded: this.ended()
+        .filter(opens)
+        .map(({ node, endpointId }) => `${node} ${endpointId}`),
+      ofLiving: this.keys().filter((key) => key.goneMs === null && opens(key)).length,
+      tried: candidates.length,
+    };
   }
 
   /**
