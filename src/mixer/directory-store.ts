@@ -5,16 +5,15 @@
  * A second snapshot of the number held is kept as evidence, and nothing is routed by either.
  */
 import { join } from 'node:path';
-import { z } from 'zod';
-import { parseContributionText } from '../api/contribution.ts';
 import type { ConsensusRecord } from '../api/negotiation.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import { readIfThere, replaceDurably } from '../durable-file.ts';
-import { asPanoramixError, PanoramixError } from '../errors.ts';
+import { asPanoramixError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Directory } from '../mixnet/directory.ts';
 import { readNodes, timeReason, type DirectoryReason } from '../mixnet/verify-nodes.ts';
 import { ControllerWatch, type Found } from './controller-watch.ts';
+import { DirectoryMemory, type BackwardReason } from './directory-memory.ts';
 import { DirectoryReport } from './directory-report.ts';
 import type { NodesSource } from './directory-sources.ts';
 import { keepEvidence, openEvidence, readEvidence, type Equivocation } from './evidence.ts';
@@ -46,13 +45,7 @@ export interface DirectoryStoreOptions {
 }
 
 /** Why a directory was not taken, beyond what is wrong with it by itself. */
-export type StoreReason =
-  | DirectoryReason
-  | 'snapshot-rolled-back'
-  | 'snapshot-equivocated'
-  | 'snapshot-broken'
-  | 'log-rolled-back'
-  | 'domain-lost';
+export type StoreReason = DirectoryReason | BackwardReason | 'domain-lost';
 
 /** What routing goes by now; without a verifiable directory every opted-in mail waits. */
 export type Current =
@@ -75,27 +68,13 @@ export type Offered =
       readonly number: number | null;
     };
 
-/** What is remembered of each mixnet even if its directory.json is lost. */
-const seenSchema = z.record(
-  z.string(),
-  z.strictObject({
-    number: z.int(),
-    snapshot: z.string(),
-    /** `previous` of that snapshot: one with a higher number that follows the same is its sibling. */
-    previous: z.string().optional(),
-    log_head: z.string(),
-    domains: z.array(z.string()),
-  }),
-);
-type Seen = z.output<typeof seenSchema>[string];
-
 /** See the head of this file. */
 export class DirectoryStore {
   readonly mixnetId: string;
   readonly #options: DirectoryStoreOptions;
   readonly #now: () => number;
   #directory: Directory | null = null;
-  #seen: Record<string, Seen>;
+  readonly #memory: DirectoryMemory;
   #evidence: readonly Equivocation[];
   /** For which mail waits. */
   #open: readonly Equivocation[] = [];
@@ -110,7 +89,7 @@ export class DirectoryStore {
     this.#now = options.now ?? Date.now;
     this.#report = options.report ?? new DirectoryReport(options.dataDir);
     this.#watch = new ControllerWatch(this.#report, options.log);
-    this.#seen = this.#readSeen();
+    this.#memory = new DirectoryMemory(options.dataDir, options.mixnetId);
     this.#evidence = readEvidence(options.dataDir, options.mixnetId);
     this.#load();
     this.#weigh();
@@ -131,8 +110,7 @@ export class DirectoryStore {
 
   /** Whether this domain was in a verified directory and no later log entry dropped it. */
   remembers(domain: string): boolean {
-    const wanted = domain.toLowerCase();
-    return Object.values(this.#seen).some((seen) => seen.domains.includes(wanted));
+    return this.#memory.remembers(domain);
   }
 
   /**
@@ -143,7 +121,7 @@ export class DirectoryStore {
     const { mixnetId, primitives } = this.#options;
     const read = readNodes(json, mixnetId, primitives);
     if (!read.ok) {
-      const reason = this.#losesDomain(json) ? 'domain-lost' : read.reason;
+      const reason = this.#memory.losesDomain(json) ? 'domain-lost' : read.reason;
       return { ok: false, reason, number: null };
     }
     const { directory } = read;
@@ -197,26 +175,10 @@ export class DirectoryStore {
     this.#timer = null;
   }
 
-  #backward(directory: Directory, logHashes: readonly string[]): StoreReason | null {
-    const seen = this.#seen[this.mixnetId];
-    if (!seen) return null;
-    if (directory.number < seen.number) return 'snapshot-rolled-back';
-    if (directory.number === seen.number && directory.snapshotHash !== seen.snapshot) {
-      return 'snapshot-equivocated';
-    }
-    if (directory.number === seen.number + 1 && !this.#follows(directory, seen)) {
-      return 'snapshot-broken';
-    }
-    const headBefore = logHashes.indexOf(seen.log_head);
-    const headNow = logHashes.indexOf(directory.logHead);
-    return headBefore === -1 || headNow < headBefore ? 'log-rolled-back' : null;
-  }
-
-  /** What comes next follows what was seen, or is the sibling for which that was given up, or follows its twin. */
-  #follows(directory: Directory, seen: Seen): boolean {
-    const { previousHash } = directory;
-    if (previousHash === seen.snapshot || previousHash === seen.previous) return true;
-    return this.#evidence.some(({ number }) => number === seen.number);
+  #backward(directory: Directory, logHashes: readonly string[]): BackwardReason | null {
+    const hasTwin = (number: number): boolean =>
+      this.#evidence.some((one) => one.number === number);
+    return this.#memory.backward(directory, logHashes, hasTwin);
   }
 
   async #ask(source: NodesSource): Promise<Found> {
@@ -256,7 +218,7 @@ export class DirectoryStore {
     const { dataDir, log } = this.#options;
     const held = parseOrNull(readIfThere(this.#path('directory.json')) ?? '');
     const records = [snapshotOf(held), snapshotOf(json)] as const;
-    const seen = this.#seen[this.mixnetId];
+    const { seen } = this.#memory;
     if (records[0] === null || records[1] === null || !seen) return;
     const { number } = directory;
     const found = keepEvidence(dataDir, this.mixnetId, {
@@ -281,20 +243,10 @@ export class DirectoryStore {
     this.#open = openEvidence(this.#evidence, this.#directory?.logHead ?? null, forgiven);
   }
 
-  /**
-   * Whether what does not verify leaves out a domain that we have seen: that is what it was changed for. A later
-   * log entry that drops one verifies.
-   */
-  #losesDomain(json: unknown): boolean {
-    const domains = this.#seen[this.mixnetId]?.domains ?? [];
-    const named = domainsIn(json);
-    return named !== null && domains.some((domain) => !named.has(domain));
-  }
-
   #keep(directory: Directory, json: unknown): void {
     replaceDurably(this.#path('directory.json'), `${JSON.stringify(json)}\n`);
     // Second, since a number remembered without its directory would refuse the one on disk.
-    this.#remember(directory);
+    this.#memory.remember(directory);
     this.#directory = directory;
     this.#weigh();
     this.#options.log.info(
@@ -308,30 +260,6 @@ export class DirectoryStore {
     );
   }
 
-  #remember(directory: Directory): void {
-    const seen: Seen = {
-      number: directory.number,
-      snapshot: directory.snapshotHash,
-      previous: directory.previousHash,
-      log_head: directory.logHead,
-      domains: directory.nodes.flatMap((node) => node.domains),
-    };
-    this.#seen = { ...this.#seen, [this.mixnetId]: seen };
-    replaceDurably(this.#path('directory-seen.json'), `${JSON.stringify(this.#seen, null, 2)}\n`);
-  }
-
-  #readSeen(): Record<string, Seen> {
-    const path = this.#path('directory-seen.json');
-    const text = readIfThere(path);
-    if (text === null) return {};
-    const parsed = seenSchema.safeParse(parseOrNull(text));
-    if (parsed.success) return parsed.data;
-    throw new PanoramixError(
-      'config-invalid',
-      `${path} is damaged: it remembers which domains are mixed and how far the directory has come; restore it from a backup`,
-    );
-  }
-
   #load(): void {
     const text = readIfThere(this.#path('directory.json'));
     if (text === null) return;
@@ -340,7 +268,9 @@ export class DirectoryStore {
     const reason = read.ok ? this.#backward(read.directory, read.logHashes) : read.reason;
     if (read.ok && !reason) {
       this.#directory = read.directory;
-      if (read.directory.number !== this.#seen[mixnetId]?.number) this.#remember(read.directory);
+      if (read.directory.number !== this.#memory.seen?.number) {
+        this.#memory.remember(read.directory);
+      }
       return;
     }
     log.error(
@@ -365,16 +295,4 @@ function parseOrNull(text: string): unknown {
 /** The snapshot's record in a nodes.json that verifies. */
 function snapshotOf(json: unknown): ConsensusRecord | null {
   return (json as { snapshot?: ConsensusRecord } | null)?.snapshot ?? null;
-}
-
-/** Domains that the last log entry of a nodes.json names, believed or not; null where it cannot be read. */
-function domainsIn(json: unknown): Set<string> | null {
-  const log = (json as { log?: unknown } | null)?.log;
-  const last: unknown = Array.isArray(log) ? log.at(-1) : null;
-  const text = (last as { text?: unknown } | null)?.text;
-  const body = typeof text === 'string' ? parseContributionText(text) : null;
-  const nodes = (body?.data as { log?: { nodes?: unknown } } | null)?.log?.nodes;
-  if (!Array.isArray(nodes)) return null;
-  const named = nodes.flatMap((node) => (node as { domains?: unknown } | null)?.domains ?? []);
-  return new Set(named.filter((domain): domain is string => typeof domain === 'string'));
 }
