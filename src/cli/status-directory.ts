@@ -35,6 +35,8 @@ export interface DirectoryStatus {
   readonly paused_nodes: readonly string[];
   /** Nodes of the log that have signed no entry of this snapshot: nothing goes to them. */
   readonly missing_nodes: readonly string[];
+  /** Nodes that have signed a URL to which nobody posts, and why. */
+  readonly left_out: readonly { readonly node: string; readonly reason: string }[];
   /** How many more owners of mixes the worst route needs; above 0 its mail waits. */
   readonly owners_missing: number;
   /** By URL: `serving`, or the reason why not, since when, and the highest number that it has served. */
@@ -88,6 +90,9 @@ export function readDirectoryStatus(config: Config, nowMs: number): DirectorySta
     paused: operator.paused,
     paused_nodes: nodesOf(directory, (node) => node.paused),
     missing_nodes: nodesOf(directory, (node) => node.controllerUrl === ''),
+    left_out: (directory?.nodes ?? []).flatMap(({ peerId: node, leftOut: reason }) =>
+      reason ? [{ node, reason }] : [],
+    ),
     owners_missing: directory === null ? 0 : missingOnWorst(directory, file?.peer_id ?? '', nowMs),
     controllers: Object.fromEntries(controllers) as DirectoryStatus['controllers'],
     equivocations: evidence.map((one) => ({
@@ -143,6 +148,7 @@ export function printDirectory(status: DirectoryStatus, terminal: Terminal, nowM
   if (status.paused) warn('this node is paused');
   for (const node of status.paused_nodes) terminal.line(`  node ${short(node)} is paused`);
   for (const node of status.missing_nodes) warn(`node ${short(node)} is not in this snapshot`);
+  for (const one of status.left_out) warn(`nothing goes to node ${short(one.node)}: ${one.reason}`);
   for (const change of status.pending_changes) {
     warn(
       `${short(change.proposer)} proposes a change: panoramix wizard change --review ${change.negotiation}`,

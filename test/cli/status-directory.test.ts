@@ -169,3 +169,19 @@ function panoramix(...args: readonly string[]): Promise<{ code: number; output: 
     );
   });
 }
+
+test('status names a node to whose URL nobody posts', (t) => {
+  const third = owners[2]?.peerId ?? '';
+  const made = paperMixnet(
+    {
+      entry: (entry) => ({
+        ...entry,
+        controller_url: `${entry.peer_id === third ? 'http' : 'https'}://a.example/`,
+      }),
+    },
+    owners,
+  );
+  const { status } = nodeOf(t, made.nodes);
+  t.deepEqual(status().left_out, [{ node: third, reason: 'url-insecure' }]);
+  t.is(status().state, 'valid');
+});
