@@ -74,17 +74,20 @@ export class TerminalTalk implements Talk {
         if (answer === null) return 'say something here';
         return refuse?.(answer) ?? undefined;
       },
-      ...(prompt.moot && { signal: prompt.moot }),
     };
-    return await this.#ask(prompt.moot, () =>
+    return await this.#ask(prompt.moot, (signal) =>
       prompt.unseen
-        ? password({ ...common, mask: SECRET_MASK, clearOnError: true })
-        : text({ ...common, ...(proposal && { placeholder: proposal, defaultValue: proposal }) }),
+        ? password({ ...common, signal, mask: SECRET_MASK, clearOnError: true })
+        : text({
+            ...common,
+            signal,
+            ...(proposal && { placeholder: proposal, defaultValue: proposal }),
+          }),
     );
   }
 
   async choose(prompt: ChoicePrompt): Promise<string> {
-    return await this.#ask(prompt.moot, () =>
+    return await this.#ask(prompt.moot, (signal) =>
       select<string>({
         message: messageOf(prompt, ''),
         options: prompt.choices.map(({ value, hint, unbuilt }) => ({
@@ -94,20 +97,28 @@ export class TerminalTalk implements Talk {
         })),
         ...(prompt.proposal != null && { initialValue: prompt.proposal }),
         showInstructions: false,
-        ...(prompt.moot && { signal: prompt.moot }),
+        signal,
       }),
     );
   }
 
   /** One prompt at a time. A void one stays open for ever, as nobody uses its answer. */
-  async #ask(moot: AbortSignal | undefined, open: () => Promise<string | symbol>): Promise<string> {
+  async #ask(
+    moot: AbortSignal | undefined,
+    open: (signal: AbortSignal) => Promise<string | symbol>,
+  ): Promise<string> {
     const turn = this.#before.then(async () => {
       if (moot?.aborted) return null;
       this.#clear();
       this.#isAsking = true;
+      // The library listens on after an answer, and would write into what comes later.
+      const closing = new AbortController();
+      const close = (): void => closing.abort();
+      moot?.addEventListener('abort', close);
       try {
-        return await open();
+        return await open(closing.signal);
       } finally {
+        moot?.removeEventListener('abort', close);
         this.#isAsking = false;
         for (const say of this.#unsaid.splice(0)) say();
         if (this.#waitingFor !== '') this.wait(this.#waitingFor);

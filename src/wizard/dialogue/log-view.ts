@@ -37,6 +37,8 @@ export class LogView {
     if (msg === 'arrived mail handed to the mail server') {
       return `Delivered a mail of ${text(fields['bytes'])} bytes`;
     }
+    // A controller's daily bread: strangers and repeats.
+    if (msg === 'refused a request') return null;
     return typeof msg === 'string' && level === 'info' ? msg : null;
   }
 
