@@ -87,6 +87,12 @@ async function openedBy({ parties, ends }: Scene) {
   return endpoint;
 }
 
+function questionOf(scene: Scene, party: number, kind: Asked['kind']): Asked['question'] {
+  const asked = scene.asked[party]?.find((one) => one.kind === kind);
+  if (!asked) throw new Error(`nobody was asked about ${kind}`);
+  return asked.question;
+}
+
 test('the owners of a batch mixnet are asked about its gateway once, and see what D4.2 asks for', async (t) => {
   const scene = await play(t, [{}, {}, {}]);
   const endpoint = await openedBy(scene);
@@ -95,7 +101,7 @@ test('the owners of a batch mixnet are asked about its gateway once, and see wha
     scene.asked.map((asked) => asked.filter(({ kind }) => kind === 'endpoint').length),
     [0, 1, 1],
   );
-  const { question } = scene.asked[1]?.find(({ kind }) => kind === 'endpoint') as Asked;
+  const question = questionOf(scene, 1, 'endpoint');
   t.like(question['terms'], {
     name: 'gateway',
     type: 'SPHINXMIX_GATEWAY',
@@ -113,7 +119,7 @@ test('other sizes that the coordinator adopts are those of the gateway, for all'
     {},
   ]);
   t.like(await openedBy(scene), { size_min: 5, size_max: 20 });
-  const { question } = scene.asked[0]?.find(({ kind }) => kind === 'counterProposal') as Asked;
+  const question = questionOf(scene, 0, 'counterProposal');
   t.deepEqual(question['differences'], [
     { name: 'size_min', ours: 3, theirs: 5 },
     { name: 'size_max', ours: 10, theirs: 20 },
