@@ -86,3 +86,6 @@ export interface DeliveryResult {
   readonly accepted: readonly string[];
   readonly refused: readonly RefusedRecipient[];
 }
+
+/** Gives a mail to the mail server; says what became of each of its recipients. */
+export type Deliver = (mail: ArrivedMail) => Promise<DeliveryResult>;

@@ -5,7 +5,7 @@
  */
 import type { Primitives } from '../crypto/primitives.ts';
 import type { Log } from '../log.ts';
-import type { ArrivedMail, DeliveryResult } from '../mail/envelope.ts';
+import type { ArrivedMail, Deliver, DeliveryResult } from '../mail/envelope.ts';
 import { assembleMail, type Assembled } from '../mixnet/assemble.ts';
 import type { Envelope, Recipient } from '../mixnet/envelope.ts';
 import { join } from '../mixnet/fragment.ts';
@@ -17,9 +17,6 @@ import type { Counters } from './counters.ts';
 import type { DeliveryProgress, RecipientOutcome } from './delivery-progress.ts';
 import type { DirectorySource } from './directory-source.ts';
 import type { Failures } from './failures.ts';
-
-/** Gives a mail to the mail server; says what became of each of its recipients. */
-export type Deliver = (mail: ArrivedMail) => Promise<DeliveryResult>;
 
 export interface DelivererOptions {
   readonly primitives: Primitives;

@@ -7,7 +7,7 @@ import { toHex } from '../bytes.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import { asPanoramixError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { MixedMail } from '../mail/envelope.ts';
+import type { Deliver, MixedMail } from '../mail/envelope.ts';
 import type { Report } from '../mail/report.ts';
 import { exitForDomain, nodeByPeer } from '../mixnet/directory.ts';
 import { domainOf } from '../mixnet/envelope.ts';
@@ -15,7 +15,6 @@ import { DAY_MS } from '../redis/coarse-time.ts';
 import { backoffMs } from '../redis/jobs.ts';
 import type { ReportStore } from '../redis/report-store.ts';
 import type { Counters } from './counters.ts';
-import type { Deliver } from './deliver.ts';
 import type { DirectorySource } from './directory-source.ts';
 import { decodeHeaded, encodeHeaded } from './headed-bytes.ts';
 

@@ -3,15 +3,20 @@
  * entry (`notices.ts`), what fails at it as an exit (`failures.ts`), and the reports on their way.
  */
 import type { BouncedRecipient } from '../mail/bounce.ts';
+import type { Identity } from '../crypto/keys.ts';
+import type { Primitives } from '../crypto/primitives.ts';
 import { asPanoramixError } from '../errors.ts';
-import type { MixedMail } from '../mail/envelope.ts';
+import type { Log } from '../log.ts';
+import type { Deliver, MixedMail } from '../mail/envelope.ts';
+import type { Store } from '../redis/embedded.ts';
 import type { MailStore } from '../redis/mail-store.ts';
 import { NoticeStore } from '../redis/notice-store.ts';
+import type { Records } from '../redis/records.ts';
 import { ReportStore } from '../redis/report-store.ts';
 import { ReturnStore } from '../redis/return-store.ts';
-import type { Deliver } from './deliver.ts';
+import type { Counters } from './counters.ts';
+import type { DirectorySource } from './directory-source.ts';
 import { Failures, type BounceVerdict } from './failures.ts';
-import type { GatewayHost } from './gateway.ts';
 import { Notices } from './notices.ts';
 import type { Outbound } from './outbound.ts';
 import { Reporter } from './reporter.ts';
@@ -26,6 +31,22 @@ export interface ReportingSettings {
   readonly contact?: string;
 }
 
+/** What it stands on. */
+export interface ReportingHost {
+  readonly options: {
+    readonly identity: Pick<Identity, 'peerId'>;
+    readonly primitives: Primitives;
+    readonly store: Store;
+    readonly log: Log;
+    readonly directory: DirectorySource;
+    /** The gateway's own, 32 bytes. */
+    readonly storageKey: Uint8Array;
+  };
+  readonly records: Records;
+  readonly counters: Counters;
+  readonly now: () => number;
+}
+
 const DELAY_WARNING_MS = 4 * 3_600_000;
 /** Mails under way are looked through so often; more often where a warning is due sooner. */
 const LOOK_MS_MAX = 30_000;
@@ -35,13 +56,13 @@ export class Reporting {
   readonly failures: Failures;
   readonly notices: Notices;
   readonly #reporter: Reporter;
-  readonly #host: GatewayHost;
+  readonly #host: ReportingHost;
   readonly #lookMs: number;
   #timer: NodeJS.Timeout | null = null;
   #running: Promise<void> | null = null;
 
   constructor(
-    host: GatewayHost,
+    host: ReportingHost,
     settings: ReportingSettings,
     parts: {
       readonly mails: MailStore;
