@@ -10,6 +10,8 @@ import { privateController, sharedStore } from '../../controller/private-control
 import { Terminals, whyNoTerminals, type Screen } from '../terminal.ts';
 
 const CLI = resolve(import.meta.dirname, '../../../src/cli');
+/** Nobody answers there, and that at once: an owner is only warned about his own domains. */
+const NO_DNS = ['127.0.0.1:9'];
 const SECRET = '5e'.repeat(32);
 const reason = whyNoTerminals();
 if (reason !== null) console.warn(`Tests with terminals are skipped: ${reason}`);
@@ -203,8 +205,41 @@ inTerminals(
   },
 );
 
+inTerminals(
+  'a later run shows the mixnet, takes a pause, and changes what the owners agree on',
+  async (t) => {
+    const { url } = await privateController(t, store());
+    const terminals = await terminalsFor(t);
+    const folder = folderFor(t);
+    writeCoordinator(folder, url, {
+      invitations: 0,
+      roles: ['gateway'],
+      domains: ['a.example'],
+      dns_servers: NO_DNS,
+    });
+    const founding = await terminals.open('founding', [...wizard(folder), '--yes']);
+    t.is(await founding.ended(), 0);
+    const screen = await terminals.open('later', wizard(folder));
+    await screen.sees(/Mix-net [0-9a-f]{64}, 1 nodes/);
+    await screen.choose(/What now/, 'pause');
+    await screen.sees(/The node pauses/);
+    const operator = readdirSync(join(folder, 'node')).find((name) => name.includes('operator'));
+    t.regex(readFileSync(join(folder, 'node', operator ?? ''), 'utf8'), /"paused": true/);
+    await screen.choose(/What now/, 'resume');
+    await screen.sees(/takes routes again/);
+    await screen.choose(/What now/, 'add domain');
+    await screen.answer(/Which mail domains/, 'b.example');
+    await screen.sees(/b\.example/);
+    await screen.choose(/Propose it to the others/, 'yes');
+    await screen.sees(/The owners have agreed: it is in the log/);
+    await screen.choose(/What now/, 'run');
+    await screen.choose(/Start the gateway now/, 'no');
+    t.is(await screen.ended(), 0);
+  },
+);
+
 /** A coordinator whose file says all but the key. */
-function writeCoordinator(folder: string, url: string): void {
+function writeCoordinator(folder: string, url: string, more: object = {}): void {
   const config = {
     name: 'peer1',
     data_dir: 'node',
@@ -225,6 +260,7 @@ function writeCoordinator(folder: string, url: string): void {
         loops_per_second: 1,
         mixes_per_route: 1,
       },
+      ...more,
     },
     node: { controller_url: url },
   };
