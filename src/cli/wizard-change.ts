@@ -20,7 +20,7 @@ import { refuseChange, reviewChange } from '../wizard/change-review.ts';
 import { describeChangeEvent, describeOutcome } from '../wizard/change-sayings.ts';
 import { partyOfChange, readGround } from '../wizard/change-step.ts';
 import type { ChangeGround } from '../wizard/change-text.ts';
-import { applyWish, SETTABLE } from '../wizard/change-wish.ts';
+import { applyWish, placeholders, SETTABLE } from '../wizard/change-wish.ts';
 import { proposeChange, withdrawChange } from '../wizard/change.ts';
 import { decideByOptions } from '../wizard/decisions.ts';
 import { DialogueDecisions } from '../wizard/dialogue/dialogue-decisions.ts';
@@ -144,7 +144,8 @@ async function propose(options: ChangeOptions, flags: ChangeFlags, say: Say): Pr
   if (wish === null) {
     throw new PanoramixError('config-invalid', 'say what is to change, or --yes to go on with it');
   }
-  const applied = applyWish(ground, options.identity.peerId, wish);
+  const guests = placeholders(wish);
+  const applied = applyWish(ground, options.identity.peerId, wish, guests);
   if (!applied.ok) throw new PanoramixError('config-invalid', applied.refused);
   const lines = describeChange(ground.standing, applied.standing);
   say(

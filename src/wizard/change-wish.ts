@@ -72,6 +72,17 @@ export function applyWish(
   }
 }
 
+/**
+ * Nodes that stand for guests who have not joined yet: whether a wish can be at all, the rule for so many
+ * owners among it, is to be known before anybody is invited.
+ */
+export function placeholders(wish: ChangeWish): LogNode[] {
+  return Array.from({ length: wish.invite ?? 0 }, (_, index) => {
+    const id = index.toString(16).padStart(64, '0');
+    return { peer_id: id, owner: id, roles: ['mix'], domains: [], weight: 1 };
+  });
+}
+
 /** Why an entry cannot stand in the log of a mixnet, as a sentence, or null. */
 export function refuseStanding(
   { entry, owners, rule }: Standing,

@@ -31,7 +31,7 @@ import {
   signText,
 } from './change-step.ts';
 import { changeDraft, partiesOf, readChange, type ChangeGround } from './change-text.ts';
-import { applyWish, type ChangeWish, type Standing } from './change-wish.ts';
+import { applyWish, placeholders, type ChangeWish, type Standing } from './change-wish.ts';
 import type { Difference } from './decisions.ts';
 import { mixesBetween } from './nodes.ts';
 
@@ -121,10 +121,9 @@ async function takeUp(
   if (!ground.standing.owners.includes(options.identity.peerId)) {
     throw new PanoramixError('config-invalid', 'we do not own this mixnet (any more)');
   }
-  const applied = applyWish(ground, options.identity.peerId, wish);
+  const applied = applyWish(ground, options.identity.peerId, wish, placeholders(wish));
   if (!applied.ok) throw new PanoramixError('config-invalid', applied.refused);
-  const isEmpty = describeChange(ground.standing, applied.standing).length === 0;
-  if (isEmpty && !wish.invite) {
+  if (describeChange(ground.standing, applied.standing).length === 0) {
     throw new PanoramixError('config-invalid', 'all that was asked for is so already');
   }
   file.update({ change: { wish } });
