@@ -90,7 +90,8 @@ export async function startFederationHosts(): Promise<TestHosts> {
   return await startHosts([...NAMES, NAMESERVER], { nameserver: NAMESERVER });
 }
 
-async function makePeer(
+/** A peer with its folder and certificate, and nothing that runs. */
+export async function makePeer(
   name: string,
   hosts: TestHosts,
   authority: Authority,
@@ -170,7 +171,7 @@ function write(path: string, content: object): void {
 }
 
 /** On the default ports 10036 and 10037, of this host's own loopback. */
-function startMailServer({ role, host, folder }: FederatedPeer): void {
+export function startMailServer({ role, host, folder }: FederatedPeer): void {
   if (role !== 'gateway') return;
   const places = [`10036=${join(folder, 'passed')}`, `10037=${join(folder, 'mail')}`];
   host.start(process.execPath, [MAIN, 'demo-receiver', ...places]);
@@ -208,7 +209,12 @@ async function found([founder, ...guests]: readonly FederatedPeer[]): Promise<st
   return /"mixnetUrl":"([^"]+)"/.exec(creating.said)?.[1] ?? '';
 }
 
-async function submit(from: FederatedPeer, recipient: string, message: string): Promise<void> {
+/** Hands a mail to the gateway of a peer, as its Postfix would. */
+export async function submit(
+  from: FederatedPeer,
+  recipient: string,
+  message: string,
+): Promise<void> {
   const args = ['--server', '127.0.0.1', '--port', '10035', '--helo', 'postfix.example'];
   args.push('--from', `ada@${from.name}.example`, '--to', recipient);
   args.push('--data', '-', '--no-data-fixup', '--suppress-data');
@@ -216,7 +222,8 @@ async function submit(from: FederatedPeer, recipient: string, message: string): 
   if (status !== 0) throw new Error(`the gateway of ${from.name} did not take it:\n${stdout}`);
 }
 
-async function nextMail(at: FederatedPeer, patienceMs: number): Promise<Arrival> {
+/** The next mail that comes to a peer's mail server out of the mixnet. */
+export async function nextMail(at: FederatedPeer, patienceMs: number): Promise<Arrival> {
   for (const endMs = Date.now() + patienceMs; ; await sleep(100)) {
     at.received.push(...at.arrivals.take());
     const mail = at.received.shift();
