@@ -58,13 +58,14 @@ export async function reviewChange(
   if (!state?.mixnet_id) {
     throw new PanoramixError('config-invalid', `${options.statePath} names no mixnet`);
   }
-  const id = negotiationId ?? onlyOne(state.pending_changes ?? []).negotiation_id;
   const party = partyOfChange(options);
+  const { mixnet_id: mixnetId, pending_changes: pending = [] } = state;
+  const id = negotiationId ?? onlyOne(await stillPending(party, mixnetId, pending));
   const reviewing = {
     party,
     options,
     file: new OperatorFile(options.statePath),
-    mixnetId: state.mixnet_id,
+    mixnetId,
     negotiationId: id,
   };
   for (let looks = 1; looks <= LOOKS_MAX; looks++) {
@@ -122,9 +123,19 @@ export async function answerChange(reviewing: Reviewing): Promise<ChangeOutcome 
   return { outcome: 'signed', signed, needed };
 }
 
-function onlyOne(pending: readonly PendingChange[]): PendingChange {
+/** The node forgets what another change has made void with its next snapshot: until then it is passed over. */
+async function stillPending(
+  party: Party,
+  mixnetId: string,
+  pending: readonly PendingChange[],
+): Promise<PendingChange[]> {
+  const { logHead } = await readGround(party, mixnetId);
+  return pending.filter((change) => change.log_head === logHead);
+}
+
+function onlyOne(pending: readonly PendingChange[]): string {
   const [first, ...others] = pending;
-  if (first && others.length === 0) return first;
+  if (first && others.length === 0) return first.negotiation_id;
   throw new PanoramixError(
     'config-invalid',
     first

@@ -224,6 +224,25 @@ test('a change that is taken back is not signed any more', async (t) => {
   await t.throwsAsync(two.review(), { message: /heard of no change/ });
 });
 
+test('what a node has heard of is reviewed without its id, as long as no other change came first', async (t) => {
+  const { owners, parties, mixnet } = await founded(t);
+  const [one, two, three] = owners;
+  const proposing = one.propose({ weight: 6 });
+  const { negotiationId } = await told(one, 'change-proposed');
+  const first = await foundationOf((parties[0] as TestParty).client, mixnet.mixnetId);
+  const pending = {
+    negotiation_id: negotiationId,
+    proposer: one.peerId,
+    log_head: [...first.log.keys()].at(-1) as string,
+  };
+  two.state.update({ pending_changes: [pending] });
+  three.state.update({ pending_changes: [pending, { ...pending, negotiation_id: 'another' }] });
+  await t.throwsAsync(three.review(), { message: /several changes/ });
+  t.is((await two.review()).outcome, 'applied');
+  await proposing;
+  await t.throwsAsync(two.review(), { message: /heard of no change/ });
+});
+
 test('a domain whose DNS does not name the node is signed by nobody, unless he vouches for it', async (t) => {
   const { owners } = await founded(t);
   const [one, two, three] = owners;
