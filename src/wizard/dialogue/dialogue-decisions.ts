@@ -20,12 +20,12 @@ import type {
   NodesChanges,
   NodesQuestion,
   OwnersQuestion,
-  Person,
   TermsQuestion,
 } from '../decisions.ts';
 import type { DomainFinding } from '../domain-proof.ts';
 import { formatDuration } from '../../terminal.ts';
 import { parseNumber, parseText, type Choice, type Question } from './question.ts';
+import { endpointText, nodesText, paramsText, personLine } from './proposals.ts';
 import { QUESTIONS } from './questions.ts';
 import { describeDifferences, describeDomain, describeRule } from './sayings.ts';
 import type { Talk } from './talk.ts';
@@ -143,21 +143,8 @@ export class DialogueDecisions implements Decisions {
     question: EndpointQuestion,
     moot: AbortSignal,
   ): Promise<Accept | Abort | Counter<EndpointChanges>> {
-    const { terms, coordinator } = question;
-    const waits = terms.waitMs === null ? '' : `, filled up after ${formatDuration(terms.waitMs)}`;
-    this.#talk.say(
-      [
-        `Peer ${coordinator.peerId} proposes an endpoint with contribution ${question.contribution}:`,
-        `  ENDPOINT_NAME: ${terms.name}`,
-        `  ENDPOINT_TYPE: ${terms.type}`,
-        `  MIN_SIZE: ${terms.sizeMin}${waits}`,
-        `  MAX_SIZE: ${terms.sizeMax}`,
-        `  EP_DESCRIPTION: ${terms.description}`,
-        terms.public
-          ? '  Everybody may read what comes out.'
-          : '  The owners alone read what comes out.',
-      ].join('\n'),
-    );
+    const { terms } = question;
+    this.#talk.say(endpointText(question));
     this.#sayRound(question);
     const answer = await this.#respond(
       "Proposed endpoint; 'accept', 'counter' or 'abort'? (default: 'accept')",
@@ -316,38 +303,3 @@ const KEY_HOURS: Question = {
   help: 'What was sent to a key that is destroyed stays closed.',
   parse: parseNumber(0.0003, 8784, false),
 };
-
-/** Who, whether it is ourselves, and by which fingerprint. */
-export function personLine({ peerId, fingerprint, isSelf, isCoordinator }: Person): string {
-  const marks = [isSelf && 'you', isCoordinator && 'coordinator'].filter(Boolean).join(', ');
-  return `  ${fingerprint}  ${peerId.slice(0, 16)}…${marks && ` (${marks})`}`;
-}
-
-function nodesText(question: NodesQuestion): string {
-  const { traffic, mixesAvailable, mixesNeeded } = question;
-  const nodes = question.nodes.flatMap((node) => {
-    const who = question.owners.find(({ peerId }) => peerId === node.owner);
-    const self = who?.isSelf ? ' (you)' : '';
-    const weight = node.roles.includes('gateway') ? `, weight ${node.weight}` : '';
-    return [`  ${node.peer_id.slice(0, 16)}…${self}: ${node.roles.join(', ')}${weight}`].concat(
-      question.domains
-        .filter(({ peerId }) => peerId === node.peer_id)
-        .map((finding) => `    ${describeDomain(finding)}`),
-    );
-  });
-  return [
-    'Proposed nodes:',
-    ...nodes,
-    `Proposed traffic: ${traffic.ticks_per_second} packets a second and gateway, ${formatDuration(traffic.delay_mean_ms)} mean delay a mix, ${traffic.mixes_per_route} mixes a route, ${traffic.loops_per_second} loops a second and node`,
-    `A mix key lives ${formatDuration(question.keyLifetimeMs)}, a directory ${formatDuration(question.snapshotLifetimeMs)}.`,
-    ...(mixesAvailable < mixesNeeded
-      ? [
-          `Attention: some routes find ${mixesAvailable} mixes of other owners instead of ${mixesNeeded}: a provider's own mix may then be on the route of its own mail.`,
-        ]
-      : []),
-  ].join('\n');
-}
-
-function paramsText(params: TermsQuestion['terms']['params']): string {
-  return `{BODY_LEN: ${params.BODY_LEN}, GROUP: ${params.GROUP}, HEADER_LEN: ${params.HEADER_LEN}}`;
-}
