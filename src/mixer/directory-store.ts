@@ -5,6 +5,7 @@
  * A second snapshot of the number held is kept as evidence, and nothing is routed by either.
  */
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ConsensusRecord } from '../api/negotiation.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import { readIfThere, replaceDurably } from '../durable-file.ts';
@@ -27,6 +28,10 @@ const EPOCHS_PER_LIFE = 3;
 /** Looks at controllers in the life of a snapshot, at least: a short-lived one must not be missed. */
 const LOOKS_PER_LIFE = 30;
 const INTERVAL_MS_MIN = 250;
+/** A controller that hangs shall not keep us from hearing the others: a share of a snapshot's life, */
+const ANSWERS_PER_LIFE = 6;
+/** within these. What comes later is still looked at. */
+const ANSWER_MS = { min: 1_000, max: 10_000 } as const;
 
 export interface DirectoryStoreOptions {
   readonly dataDir: string;
@@ -40,6 +45,8 @@ export interface DirectoryStoreOptions {
   readonly report?: DirectoryReport;
   /** Numbers of which the operator lets two snapshots pass (`panoramix wizard forgive`). */
   readonly forgiven?: () => readonly number[];
+  /** How long a controller's answer is waited for; default by a snapshot's life. */
+  readonly answerMs?: number;
   /** Clock, ms since 1970. */
   readonly now?: () => number;
 }
@@ -143,7 +150,10 @@ export class DirectoryStore {
    */
   async refresh(): Promise<boolean> {
     const answers = await Promise.all(
-      this.#options.sources().map(async (source) => ({ source, found: await this.#ask(source) })),
+      this.#options.sources().map(async (source) => {
+        const found = await Promise.race([this.#ask(source), this.#late()]);
+        return { source, found };
+      }),
     );
     // Held against what all of them have given together.
     const held = this.#directory;
@@ -197,6 +207,13 @@ export class DirectoryStore {
     return reason === 'snapshot-rolled-back' && number !== null
       ? { kind: 'older', number }
       : { kind: 'refused', reason };
+  }
+
+  async #late(): Promise<Found> {
+    const lifeMs = this.#directory?.snapshotLifetimeMs ?? Infinity;
+    const waitMs = Math.min(Math.max(lifeMs / ANSWERS_PER_LIFE, ANSWER_MS.min), ANSWER_MS.max);
+    await sleep(this.#options.answerMs ?? waitMs, undefined, { ref: false });
+    return { kind: 'silent', reason: 'controller-unreachable' };
   }
 
   async #mirror(source: NodesSource): Promise<void> {

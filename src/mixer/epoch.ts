@@ -18,7 +18,7 @@ import type { DirectoryStore } from './directory-store.ts';
 import { lookAt, type Look } from './ground.ts';
 import { knownAfter } from './known-nodes.ts';
 import type { MixnetStateFile } from './mixnet-state.ts';
-import { PACE_AT_FIRST, paceOf, type Pace } from './pace.ts';
+import { PACE_AT_FIRST, paceOf, slowerPace, type Pace } from './pace.ts';
 import { PlaceFinder } from './place-finder.ts';
 import type { Place } from './places.ts';
 import { lacksOwn, type OwnPosition } from './position.ts';
@@ -172,7 +172,10 @@ export class Epochs {
       position,
       change: ownChange?.() ?? null,
       proposed: await this.#finder.propose(look),
-      pace: look.directory === null ? { ...this.#pace, ...this.#first() } : this.#pace,
+      pace: slowerPace(
+        look.directory === null ? { ...this.#pace, ...this.#first() } : this.#pace,
+        place.number - (look.directory?.number ?? 0) - 1,
+      ),
       look,
       place,
       hasRunOut: (meeting) => this.#finder.hasRunOut(place, meeting, look),

@@ -42,6 +42,22 @@ export function paceOf(lifetimeMs: number): Pace {
   };
 }
 
+/** Attempts in a row after which nothing gets slower any more. */
+const SLOWER_MAX = 5;
+
+/**
+ * The pace after attempts that came to no end: each gives more time to who composes and to who signs, or nodes on
+ * busy machines would miss each other for ever. All nodes know the same number of them, by the snapshot's.
+ */
+export function slowerPace(pace: Pace, failedAttempts: number): Pace {
+  const factor = 2 ** Math.min(Math.max(failedAttempts, 0), SLOWER_MAX);
+  return {
+    ...pace,
+    textMs: Math.max(pace.textMs, Math.min(factor * pace.textMs, TEXT_MS.max)),
+    patienceMs: Math.max(pace.patienceMs, Math.min(factor * pace.patienceMs, PATIENCE_MS_MAX)),
+  };
+}
+
 /** Before the first snapshot everybody is waited for, and nothing is in a hurry. */
 export const PACE_AT_FIRST: Pace = {
   ...paceOf(9 * 3_600_000),

@@ -158,7 +158,7 @@ test.serial('an owner who names a negotiation that does not exist stops nobody',
   const honest = founded.nodes.slice(1);
   misled(honest, 'B'.repeat(43));
   founded.bed.skew(LIFETIME_MS / 3 + 1_000);
-  const others = honest.map((node) => runNode(t, founded, node));
+  const others = honest.map((node) => runNode(t, founded, node, { patienceMs: 400 }));
   await allHold(others, 3);
   t.true(reasonsOf(others, 'epoch-abandoned').includes('negotiation-unknown'));
   t.true(others.every(({ store }) => store.current().ok));
@@ -182,7 +182,7 @@ test.serial(
     }
     t.is((await hostile.client.getNegotiation(founded.negotiationId))?.status, 'DONE');
     founded.bed.skew(LIFETIME_MS / 3 + 1_000);
-    const others = honest.map((node) => runNode(t, founded, node));
+    const others = honest.map((node) => runNode(t, founded, node, { patienceMs: 400 }));
     await allHold(others, 3);
     t.true(reasonsOf(others, 'epoch-abandoned').includes('negotiation-foreign'));
   },
@@ -206,7 +206,7 @@ test.serial(
       });
     }
     founded.bed.skew(LIFETIME_MS / 3 + 1_000);
-    const others = honest.map((node) => runNode(t, founded, node));
+    const others = honest.map((node) => runNode(t, founded, node, { patienceMs: 400 }));
     await allHold(others, 3);
     t.true(reasonsOf(others, 'epoch-abandoned').includes('negotiation-foreign'));
   },

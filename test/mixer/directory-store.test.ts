@@ -57,7 +57,7 @@ function open(
     sources = [],
     ...more
   }: { readonly now?: () => number; readonly sources?: readonly NodesSource[] } & Partial<
-    Pick<DirectoryStoreOptions, 'forgiven' | 'log'>
+    Pick<DirectoryStoreOptions, 'forgiven' | 'log' | 'answerMs'>
   > = {},
 ): DirectoryStore {
   return new DirectoryStore({
@@ -280,6 +280,27 @@ test('a refresh asks every controller, takes the best, and survives those that f
   t.like(store.current(), { ok: true, directory: { number: 2 } });
   const alone = open(dataDirOf(t), { sources: [failing] });
   t.false(await alone.refresh());
+});
+
+test('a controller that hangs keeps nobody from hearing the others', async (t) => {
+  const hanging = {
+    url: 'http://127.0.0.1:9/',
+    getNodes: async () => await new Promise(() => undefined),
+  };
+  const honest = {
+    url: 'http://127.0.0.1:1/',
+    getNodes: async () => await Promise.resolve(first.nodes),
+  };
+  const store = open(dataDirOf(t), { sources: [hanging, honest], answerMs: 1_000 });
+  const asking = store.refresh();
+  // The answer counts as soon as it is there; what is waited for is what the silent one is called.
+  for (let i = 0; i < 100 && !store.current().ok; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  t.true(store.current().ok);
+  const alive = setInterval(() => undefined, 1_000);
+  t.true(await asking);
+  clearInterval(alive);
 });
 
 test('a failing refresh keeps what is held', async (t) => {

@@ -136,7 +136,7 @@ test.serial(
     const bed = await privateController(t, redis());
     const founded = await foundOn(t, bed, 3);
     const [absent, ...present] = founded.nodes as [FoundedNode, ...FoundedNode[]];
-    const nodes = present.map((node) => runNode(t, founded, node));
+    const nodes = present.map((node) => runNode(t, founded, node, { patienceMs: 400 }));
     await allHold(nodes, 1);
     const missing = nodes[0]?.store.last()?.nodes.find(({ peerId }) => peerId === absent.peerId);
     t.deepEqual(missing?.endpoints, []);
@@ -148,7 +148,7 @@ test.serial(
       await allHold(nodes, number);
     }
     bed.skew(7 * 86_400_000 + LIFETIME_MS / 10 + 1_000);
-    const late = runNode(t, founded, absent);
+    const late = runNode(t, founded, absent, { patienceMs: 400 });
     const number = (nodes[0]?.store.last()?.number ?? 0) + 1;
     await allHold([...nodes, late], number);
     t.true(late.store.last()?.nodes.every((node) => node.endpoints.length === 1));
@@ -164,7 +164,7 @@ test.serial('a node that says where it is and dies holds up no snapshot', async 
     return (await dying.client.listContributions(founded.negotiationId)).length > 0;
   });
   await gone.epochs.stop();
-  const nodes = others.map((node) => runNode(t, founded, node));
+  const nodes = others.map((node) => runNode(t, founded, node, { patienceMs: 400 }));
   await allHold(nodes, 1);
   t.true(
     nodes[0]?.store.last()?.nodes.every((node) => node.endpoints.length === 1),
@@ -192,7 +192,7 @@ test.serial(
   async (t) => {
     const bed = await privateController(t, redis());
     const founded = await foundOn(t, bed, 4);
-    const nodes = founded.nodes.map((node) => runNode(t, founded, node));
+    const nodes = founded.nodes.map((node) => runNode(t, founded, node, { patienceMs: 400 }));
     await allHold(nodes, 1);
     const left = founded.nodes[3]?.peerId;
     await founded.change((entry) => ({

@@ -190,7 +190,7 @@ export function runNode(
     now: bed.now,
     pollMs: 20,
     watchMs: 60,
-    patienceMs: 400,
+    patienceMs: 2_500,
     textMs: 4_000,
     position: () => running.position,
     ...options,
