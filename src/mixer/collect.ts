@@ -7,7 +7,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { fromBase64url } from '../bytes.ts';
 import type { ControllerClient, InboxMessage } from '../client/controller.ts';
-import { asPanoramixError } from '../errors.ts';
+import { asPanoramixError, type ErrorCode } from '../errors.ts';
 import type { Log } from '../log.ts';
 import {
   judgeHeader,
@@ -88,20 +88,28 @@ export class Collector {
 
   async #run(): Promise<void> {
     const { signal } = this.#stopping;
+    const { log } = this.#options;
     let pauseMs = PAUSE_MS;
+    // Said once, however long it lasts.
+    let failing: ErrorCode | null = null;
     while (!signal.aborted) {
       try {
         const worked = await this.#round();
+        if (failing !== null) log.info({ event: 'collect-resumed' }, 'Collecting goes on');
+        failing = null;
         pauseMs = PAUSE_MS;
         if (!worked) await this.#pause(PAUSE_MS);
       } catch (thrown) {
         if (signal.aborted) return;
         const error = asPanoramixError(thrown);
         if (error.code === 'endpoint-unknown') this.#options.onUnknown();
-        this.#options.log.warn(
-          { event: 'collect-failed', reason: error.code, error: error.message },
-          'Collecting failed and is tried again',
-        );
+        if (error.code !== failing) {
+          log.warn(
+            { event: 'collect-failed', reason: error.code, error: error.message },
+            'Collecting failed and is tried again',
+          );
+        }
+        failing = error.code;
         await this.#pause(pauseMs);
         pauseMs = Math.min(2 * pauseMs, PAUSE_MS_MAX);
       }

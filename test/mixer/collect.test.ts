@@ -145,28 +145,39 @@ test.serial('a packet is released once it is committed and has its job', async (
   t.is(counters.of('forward'), 1);
 });
 
-test.serial('what could not be committed is not released, and comes again', async (t) => {
-  const mix = await createMix(t);
-  let isAway = true;
-  const { committer } = mix.options;
-  run(t, {
-    ...mix.options,
-    committer: {
-      commit: async (view, opened) => {
-        if (isAway) throw new PanoramixError('redis-unavailable', 'a test');
-        return await committer.commit(view, opened);
+test.serial(
+  'what could not be committed is not released, said once, and comes again',
+  async (t) => {
+    const mix = await createMix(t);
+    let isAway = true;
+    let tries = 0;
+    const { committer } = mix.options;
+    const said: unknown[] = [];
+    const note = ({ event }: { event?: unknown }): void => void said.push(event);
+    run(t, {
+      ...mix.options,
+      log: { ...silentLog, info: note, warn: note },
+      committer: {
+        commit: async (view, opened) => {
+          tries++;
+          if (isAway) throw new PanoramixError('redis-unavailable', 'a test');
+          return await committer.commit(view, opened);
+        },
       },
-    },
-  });
-  await mix.post();
-  await sleep(600);
-  t.is(await mix.unreleased(), 1);
-  t.is(mix.jobs.length, 0);
-  isAway = false;
-  await until(async () => (await mix.unreleased()) === 0);
-  t.is(mix.jobs.length, 1);
-  t.is(mix.counters.of('forward'), 1);
-});
+    });
+    await mix.post();
+    await until(async () => await Promise.resolve(tries > 2));
+    t.is(await mix.unreleased(), 1);
+    t.is(mix.jobs.length, 0);
+    t.deepEqual(said, ['collect-failed']);
+    isAway = false;
+    await until(async () => (await mix.unreleased()) === 0);
+    t.is(mix.jobs.length, 1);
+    t.is(mix.counters.of('forward'), 1);
+    await until(async () => await Promise.resolve(said.length > 1));
+    t.deepEqual(said, ['collect-failed', 'collect-resumed']);
+  },
+);
 
 test.serial('what was committed without our hearing it gets its job all the same', async (t) => {
   const mix = await createMix(t);
