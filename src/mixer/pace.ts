@@ -19,7 +19,7 @@ export interface Pace {
   readonly pollMs: number;
 }
 
-/** Three epochs to a life: two attempts may fail before mail waits. */
+/** Three epochs to a life: an attempt may fail, and the next has twice its time, before mail waits. */
 const EPOCHS_PER_LIFE = 3;
 /** The negotiation that follows is kept for seven days, opened with the one before. */
 const DUE_MS_MAX = 3 * 86_400_000;
