@@ -13,8 +13,17 @@ test('defaults stand where the file is silent, and paths count from the file', (
   t.deepEqual(config.gateway?.smtp, { host: '127.0.0.1', port: 10_035 });
   t.deepEqual(config.gateway?.reinject, { host: '127.0.0.1', port: 10_036 });
   t.deepEqual(config.gateway?.deliver, { host: '127.0.0.1', port: 10_037 });
+  t.deepEqual(config.gateway?.returns, { host: '127.0.0.1', port: 10_038 });
+  t.is(config.gateway?.reports.delay_warning_ms, 14_400_000);
   t.is(config.gateway?.exit.sender, 'return');
   t.is(config.node?.mixnet_file, '/etc/p/data/mixnet.json');
+});
+
+test('the list of who opted out counts from the file, beside all else of its section', (t) => {
+  const text = `${BASE}gateway: { hostname: mx.example.org, exit: { opt_out_file: opt-out } }\n`;
+  const { gateway } = parseConfig(text, '/etc/p/a.yaml');
+  t.is(gateway?.exit.opt_out_file, '/etc/p/opt-out');
+  t.is(gateway?.hostname, 'mx.example.org');
 });
 
 test('certificates and authorities count from the file, too', (t) => {

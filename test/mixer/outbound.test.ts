@@ -1,4 +1,5 @@
 import test from 'ava';
+import { toHex } from '../../src/bytes.ts';
 import { native } from '../../src/crypto/native.ts';
 import { PanoramixError } from '../../src/errors.ts';
 import type { SendKind } from '../../src/mixer/fragment-queues.ts';
@@ -107,8 +108,9 @@ test('a resend that comes before its time, as after a restart, is put off again'
 test('a fragment that has expired is given up, with its name, and nothing of it stays', async (t) => {
   let ahead = 0;
   const parts = await outboundParts(store(), { now: () => Date.now() + ahead });
-  const { exit, queue, outbound, counters, records, sent } = parts;
-  const id = await queue(fragmentOf(later()));
+  const { exit, queue, outbound, counters, records, sent, expired } = parts;
+  const fragment = fragmentOf(later());
+  const id = await queue(fragment);
   await noteSent(parts, id, Date.now() - 3_000_000);
   ahead = 3_600_001;
   t.is(await outbound.take(exit, 'first', geometry), null);
@@ -116,6 +118,23 @@ test('a fragment that has expired is given up, with its name, and nothing of it 
   t.is(await records.load(id), null);
   t.is(await sent.sends(id), null);
   t.deepEqual(await where(parts, id), []);
+  t.deepEqual(expired, [toHex(fragment.messageId)], 'its sender is told');
+});
+
+test('the records of a mail’s fragments are known from its id alone', async (t) => {
+  const { exit, outbound, records } = await outboundParts(store());
+  const messageId = toHex(native.random(16));
+  const ids = outbound.fragmentIds(exit, messageId, 3);
+  t.is(new Set(ids).size, 3);
+  t.deepEqual(outbound.fragmentIds(exit, messageId, 2), ids.slice(0, 2));
+  t.false(await records.hasAny(ids));
+  t.false(await records.hasAny([]));
+  const next = new Uint8Array(16);
+  const endpointId = `outbound-${exit}`;
+  const recordId = ids[2] as string;
+  await records.put({ recordId, endpointId, next, dueMs: 0, packet: next });
+  t.true(await records.hasAny(ids));
+  await records.remove(recordId);
 });
 
 test('a fragment is never given up before it expires, however often it was sent', async (t) => {
@@ -160,7 +179,7 @@ test.serial(
   async (t) => {
     let ahead = 0;
     const parts = await outboundParts(store(), { now: () => Date.now() + ahead });
-    const { exit, queue, outbound, counters, records, sent } = parts;
+    const { exit, queue, outbound, counters, records, sent, expired } = parts;
     const [early, late] = [await queue(fragmentOf(later())), await queue(fragmentOf(2 * later()))];
     await noteSent(parts, early, Date.now());
     ahead = 3_600_001;
@@ -171,6 +190,7 @@ test.serial(
     t.is(await sent.sends(early), null);
     t.deepEqual(await where(parts, early), []);
     t.is(counters.of('fragment-expired'), 1);
+    t.is(expired.length, 1, 'its sender is told');
     t.truthy(await records.load(late), 'the exit may come back before it expires');
     t.deepEqual(await where(parts, late), ['first']);
   },
