@@ -70,6 +70,8 @@ export class Door {
   #early: Posted[] = [];
   /** Told of each of them; it may have been taken before, its answer was 201. */
   #onTaken: ((posted: Posted) => void) | null = null;
+  /** Alters the directory that everybody may read here; null never answers. */
+  serveNodes: (text: string) => string | null = (text) => text;
   /** False breaks the connection off at this moment. */
   onExchange: (exchange: Exchange) => boolean = () => true;
   readonly #urlPort: number;
@@ -117,6 +119,11 @@ export class Door {
       await this.#list(request, response, Date.now() + waitMs);
     } else if (isInbox && request.method === 'DELETE') {
       await this.#watched('release', null, request, response, body);
+    } else if (request.method === 'GET' && /\/nodes\.json\/?$/.test(url.pathname)) {
+      const answer = await this.#ask(request, response, body);
+      const text = answer.status === 200 ? this.serveNodes(answer.body.toString()) : '';
+      if (text === null) return;
+      answerWith(response, text === '' ? answer : { ...answer, body: Buffer.from(text) });
     } else {
       answerWith(response, await this.#ask(request, response, body));
     }
