@@ -5,8 +5,8 @@
  */
 import type { ErrorCode } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { StoreReason } from './directory-memory.ts';
 import type { ControllerState, DirectoryReport } from './directory-report.ts';
-import type { StoreReason } from './directory-store.ts';
 
 /** What a controller answered, held against what this node has after it. */
 export type Found =

@@ -8,6 +8,7 @@ import { parseContributionText } from '../api/contribution.ts';
 import { readIfThere, replaceDurably } from '../durable-file.ts';
 import { PanoramixError } from '../errors.ts';
 import type { Directory } from '../mixnet/directory.ts';
+import type { DirectoryReason } from '../mixnet/verify-nodes.ts';
 
 const seenSchema = z.record(
   z.string(),
@@ -25,6 +26,9 @@ type Seen = z.output<typeof seenSchema>[string];
 /** How a directory that verifies goes back behind what was seen. */
 export type BackwardReason =
   'snapshot-rolled-back' | 'snapshot-equivocated' | 'snapshot-broken' | 'log-rolled-back';
+
+/** Why a directory was not taken. */
+export type StoreReason = DirectoryReason | BackwardReason | 'domain-lost';
 
 export class DirectoryMemory {
   readonly #path: string;

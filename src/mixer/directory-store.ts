@@ -12,13 +12,14 @@ import { readIfThere, replaceDurably } from '../durable-file.ts';
 import { asPanoramixError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Directory } from '../mixnet/directory.ts';
-import { readNodes, timeReason, type DirectoryReason } from '../mixnet/verify-nodes.ts';
+import { readNodes, timeReason } from '../mixnet/verify-nodes.ts';
 import { ControllerWatch, type Found } from './controller-watch.ts';
-import { DirectoryMemory, type BackwardReason } from './directory-memory.ts';
+import { DirectoryMemory, type BackwardReason, type StoreReason } from './directory-memory.ts';
 import { DirectoryReport } from './directory-report.ts';
 import type { NodesSource } from './directory-sources.ts';
 import { keepEvidence, openEvidence, readEvidence, type Equivocation } from './evidence.ts';
 
+export type { StoreReason } from './directory-memory.ts';
 export type { NodesSource } from './directory-sources.ts';
 
 /** Time between two snapshots where none is held that says so. */
@@ -50,9 +51,6 @@ export interface DirectoryStoreOptions {
   /** Clock, ms since 1970. */
   readonly now?: () => number;
 }
-
-/** Why a directory was not taken, beyond what is wrong with it by itself. */
-export type StoreReason = DirectoryReason | BackwardReason | 'domain-lost';
 
 /** What routing goes by now; without a verifiable directory every opted-in mail waits. */
 export type Current =
