@@ -56,6 +56,8 @@ type End = 'report-delivered' | 'report-mixed' | 'report-refused' | 'report-expi
 export class Reporter {
   readonly #options: ReporterOptions;
   readonly #again = new Map<string, { readonly failures: number; readonly atMs: number }>();
+  /** How often the mail server has put off a report in this look. */
+  #deferred = 0;
   #timer: NodeJS.Timeout | null = null;
   #running: Promise<void> | null = null;
   #isStopped = false;
@@ -96,11 +98,10 @@ export class Reporter {
     const { reports, now } = this.#options;
     const waiting = await reports.waiting();
     for (const name of this.#again.keys()) if (!waiting.includes(name)) this.#again.delete(name);
-    let deferred = 0;
+    this.#deferred = 0;
     for (const name of waiting) {
-      if (this.#isStopped || deferred >= DEFERRED_MAX) return;
-      if ((this.#again.get(name)?.atMs ?? 0) > now()) continue;
-      if ((await this.#try(name)) === 'wait') deferred++;
+      if (this.#isStopped) return;
+      if ((this.#again.get(name)?.atMs ?? 0) <= now()) await this.#try(name);
     }
   }
 
@@ -115,17 +116,17 @@ export class Reporter {
       .finally(() => (this.#running = null));
   }
 
-  async #try(name: string): Promise<End> {
+  async #try(name: string): Promise<void> {
     const { reports, counters, log, now } = this.#options;
     const piece = await reports.load(name);
-    if (piece === null) return 'report-expired';
+    if (piece === null) return;
     const decoded = decodeHeaded(piece);
     const head = decoded.head as Head;
     const end = await this.#send(head, decoded.bytes);
     if (end === 'wait') {
       const failures = (this.#again.get(name)?.failures ?? 0) + 1;
       this.#again.set(name, { failures, atMs: now() + backoffMs('delivery', failures) });
-      return end;
+      return;
     }
     await reports.settle(head.id);
     this.#again.delete(name);
@@ -134,7 +135,6 @@ export class Reporter {
     if (end === 'report-delivered' || end === 'report-mixed') {
       log.info(fields, 'A sender is told what became of a mail');
     } else log.warn(fields, 'A sender could not be told what became of a mail');
-    return end;
   }
 
   async #send(head: Head, data: Uint8Array): Promise<End> {
@@ -153,6 +153,7 @@ export class Reporter {
   }
 
   async #deliver(head: Head, data: Uint8Array): Promise<End> {
+    if (this.#deferred >= DEFERRED_MAX) return 'wait';
     const { accepted, refused } = await this.#options.deliver({
       messageId: head.id,
       from: '',
@@ -163,7 +164,9 @@ export class Reporter {
       sha256: this.#sha256(data),
     });
     if (accepted.length > 0) return 'report-delivered';
-    return refused.some(({ permanent }) => permanent) ? 'report-refused' : 'wait';
+    if (refused.some(({ permanent }) => permanent)) return 'report-refused';
+    this.#deferred++;
+    return 'wait';
   }
 
   async #mix(head: Head, data: Uint8Array, exit: string): Promise<End> {
