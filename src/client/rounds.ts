@@ -56,7 +56,9 @@ export function readRounds<Terms>(
   });
   const current = proposals.at(-1);
   if (!current) return null;
-  const restated = proposals.filter((one) => sameTerms(one.terms, current.terms));
+  // Terms that come back after others are a new proposal: what was countered to them before is past.
+  const other = proposals.findLastIndex((one) => !sameTerms(one.terms, current.terms));
+  const restated = proposals.slice(other + 1);
   const kept = new Set(restated.flatMap(({ statement }) => hashesIn(statement, 'keeps')));
   const isOf = (statement: Statement, one: Proposed<Terms>): boolean =>
     hashText(primitives, one.statement.text) === statement.body.meta['answers'];
