@@ -111,9 +111,12 @@ async function serve(
 
 test('a renewed certificate is served without a restart', async (t) => {
   const { authority, files } = await makePlace(t);
+  // It lived for a week, and an hour is left of it.
+  const untilMs = Date.now() + HOUR_MS;
+  await authority.issue('own', { hosts, files, fromMs: untilMs - 7 * 24 * HOUR_MS, untilMs });
   const { seen, said, says } = await serve(t, files, authority.caFile);
   t.is(await seen(), 'own');
-  const next = await authority.issue('next', { hosts, untilMs: Date.now() + 30 * 24 * HOUR_MS });
+  const next = await authority.issue('next', { hosts });
   // The certificate first, its key a moment later, as programs write them.
   await copyFile(next.cert, files.cert);
   await sleep(LOOK_MS / 2);
@@ -123,7 +126,6 @@ test('a renewed certificate is served without a restart', async (t) => {
   t.deepEqual(
     said.map(({ level, reason }) => [level, reason]),
     [
-      // The first was made for a day.
       ['warn', 'tls-expired'],
       ['info', undefined],
     ],
@@ -177,7 +179,8 @@ for (const [what, reason, spoil] of bad) {
     t.regex(refused[0]?.error ?? '', reason);
     await chmod(files.key, 0o600);
     await authority.issue('good', { hosts, files });
-    await says((line) => line.level === 'info');
+    // The old pair may be taken in between: its key is private again.
+    for (let tries = 0; (await seen()) !== 'good' && tries < 200; tries++) await sleep(LOOK_MS);
     t.is(await seen(), 'good');
   });
 }
