@@ -37,7 +37,9 @@ const TURN_MS_MAX = 30_000;
 const PAUSE_MS = 250;
 const PAUSE_MS_MAX = 5_000;
 /** How long a collector may take to stop before its key is destroyed under it. */
-const COLLECTOR_MS_MAX = 5_000;
+const COLLECTOR_MS_MAX = 1_000;
+/** How long a stop waits for a controller that hangs: a start puts in order what it cuts off. */
+const STOP_MS_MAX = 2_000;
 
 /** Collecting, as far as keys begin and end it. */
 export interface Collecting {
@@ -106,7 +108,7 @@ export class Keys {
   readonly #sweeping = new Map<string, Promise<void>>();
   readonly #swept = new Set<string>();
   #collecting: Collecting | null = null;
-  #running: Promise<void> = Promise.resolve();
+  #running: Promise<unknown> = Promise.resolve();
   #wake: () => void = () => undefined;
   #isCalled = false;
 
@@ -151,14 +153,14 @@ export class Keys {
   async start(collecting: Collecting): Promise<void> {
     this.#collecting = collecting;
     for (const endpoint of this.endpoints()) await this.#collect(endpoint);
-    this.#running = this.#run();
+    this.#running = Promise.all([this.#run(), this.#runEnds()]);
   }
 
-  /** Resolves when the turn at hand is done; collecting goes on. */
+  /** Resolves when the turn at hand is done, or a controller hangs in it; collecting goes on. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.look();
-    await this.#running;
+    await inTime(this.#running, STOP_MS_MAX);
     await Promise.all(this.#sweeping.values());
   }
 
@@ -180,13 +182,8 @@ export class Keys {
 
   /** All that is due; tags are removed beside it, for that takes seconds. */
   async #turn(): Promise<PanoramixError | null> {
-    const { files } = this.#options;
-    const nowMs = this.#now();
-    const overdue = files.all().filter(({ endpoint, ...life }) => {
-      return endpoint !== null && nowMs >= endsMs(life);
-    });
     const first = await this.#attemptEach([
-      ...overdue.map((position) => async () => await this.#end(position, 'late')),
+      async () => await this.#endOverdue(),
       async () => await this.#plan(),
     ]);
     const own = this.#own().map((position) => async () => {
@@ -219,6 +216,23 @@ export class Keys {
       await this.#turn();
       await this.#sleep(this.#untilTurnMs());
     }
+  }
+
+  /** Beside the turns, in which controllers are asked, and may hang: the latest time waits for none. */
+  async #runEnds(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      await this.#attemptEach([async () => await this.#endOverdue()]);
+      await sleep(this.#untilTurnMs(), undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  async #endOverdue(): Promise<void> {
+    const nowMs = this.#now();
+    const overdue = this.#options.files
+      .all()
+      .filter((position) => position.endpoint !== null && nowMs >= endsMs(position));
+    await Promise.all(overdue.map(async (position) => await this.#end(position, 'late')));
   }
 
   /** Times by which something must be done are met to the ms; others wait for their turn. */
@@ -280,6 +294,7 @@ export class Keys {
       files.change(endpointId, { ...position, closesMs: Math.min(position.closesMs, this.#now()) });
       return;
     }
+    if (!this.#isAlive(position)) return;
     const isAnew =
       (result.kind === 'opened' && this.#opened.has(endpointId)) ||
       (result.kind === 'open' && result.lastMessageId < releasedUpTo);
@@ -296,6 +311,8 @@ export class Keys {
 
   async #collect(endpoint: OwnEndpoint): Promise<void> {
     if (this.#collecting === null || this.#collected.has(endpoint.endpointId)) return;
+    // Ended while a controller was asked.
+    if (!this.#isAlive(endpoint)) return;
     await this.#collecting.begin(endpoint);
     this.#collected.add(endpoint.endpointId);
   }
@@ -323,6 +340,7 @@ export class Keys {
     const { files, log } = this.#options;
     const { endpointId } = position;
     await this.#endCollecting(endpointId);
+    if (!this.#isAlive(position)) return;
     files.end(endpointId);
     this.#collecting?.destroyed(endpointId);
     this.#opened.delete(endpointId);
@@ -334,14 +352,12 @@ export class Keys {
 
   async #endCollecting(endpointId: string): Promise<void> {
     this.#collected.delete(endpointId);
-    const ended = this.#collecting?.end(endpointId);
     // Its request to the controller may hang; the time at which a key ends does not wait for that.
-    const late = new AbortController();
-    await Promise.race([
-      ended,
-      sleep(COLLECTOR_MS_MAX, undefined, { signal: late.signal }).catch(() => undefined),
-    ]);
-    late.abort();
+    await inTime(Promise.resolve(this.#collecting?.end(endpointId)), COLLECTOR_MS_MAX);
+  }
+
+  #isAlive({ endpointId }: Pick<OwnPosition, 'endpointId'>): boolean {
+    return this.storageKey(endpointId) !== null;
   }
 
   /** Removes the tags and records of destroyed keys, one after the other. */
@@ -427,4 +443,12 @@ export class Keys {
     }
     this.#isCalled = false;
   }
+}
+
+/** Resolves with a promise, or after a time; what comes of it later is nobody's business. */
+async function inTime(promise: Promise<unknown>, forMs: number): Promise<void> {
+  const late = new AbortController();
+  const timer = sleep(forMs, undefined, { signal: late.signal }).catch(() => undefined);
+  await Promise.race([promise, timer]);
+  late.abort();
 }

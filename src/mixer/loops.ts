@@ -89,7 +89,9 @@ export class LoopSender {
     const present = view();
     if (present === null) return;
     const { sphinx, directory } = present;
-    this.#ready = this.#ready.filter((loop) => this.#isFresh(loop));
+    this.#ready = this.#ready.filter(
+      (loop) => this.#isFresh(loop) && now() < loop.packet.sameKeysUntilMs,
+    );
     while (this.#ready.length < READY) {
       const packet = prepareLoop(sphinx, random, { directory, me, nowMs: now() });
       if (packet.kind === 'none') return;

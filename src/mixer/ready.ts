@@ -159,7 +159,7 @@ export class ReadyPackets {
   }
 
   async #fillCover(view: MixView, exit: string, ready: ReadyPacket[]): Promise<void> {
-    for (const stale of ready.filter((one) => !this.#isFresh(one))) remove(ready, stale);
+    for (const stale of ready.filter((one) => !this.#isBest(one))) remove(ready, stale);
     while (ready.length < READY) {
       // One packet takes a ms to build: whatever is due meanwhile comes in between.
       await nextTurn();
@@ -175,7 +175,7 @@ export class ReadyPackets {
     kind: SendKind,
     ready: ReadyPacket[],
   ): Promise<void> {
-    for (const stale of ready.filter((one) => !this.#isFresh(one))) {
+    for (const stale of ready.filter((one) => !this.#isBest(one))) {
       await nextTurn();
       await this.#renew(view, exit, ready, stale);
     }
@@ -232,6 +232,11 @@ export class ReadyPackets {
   #isReady({ ready }: Shelf, kind: SendKind | 'cover'): boolean {
     const [oldest] = ready[kind];
     return oldest !== undefined && this.#isFresh(oldest);
+  }
+
+  /** Whether it would be built with the same keys again; what would not may still leave until then. */
+  #isBest(one: ReadyPacket): boolean {
+    return this.#isFresh(one) && this.#options.now() < one.packet.sameKeysUntilMs;
   }
 
   #isFresh({ packet, snapshotHash, taken }: ReadyPacket): boolean {

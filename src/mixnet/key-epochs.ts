@@ -144,6 +144,16 @@ export function keyInUse<Life extends Pick<KeyLife, 'opensMs' | 'closesMs'>>(
   }, null);
 }
 
+/** Until when senders choose a key that they have chosen: it closes, or one opens that closes later. */
+export function chosenUntilMs(
+  keys: readonly Pick<KeyLife, 'opensMs' | 'closesMs'>[],
+  chosen: Pick<KeyLife, 'opensMs' | 'closesMs'>,
+): number {
+  return keys.reduce((until, { opensMs, closesMs }) => {
+    return closesMs > chosen.closesMs ? Math.min(until, opensMs) : until;
+  }, chosen.closesMs);
+}
+
 /**
  * A life as it is under terms by which keys live less long than when it was made: cut short, but not below
  * what snapshots that name the old end, or are made before the next look, can still ask for.

@@ -73,6 +73,8 @@ export type PreparedPacket =
       readonly first: RouteHop;
       /** Until when it may leave and find every key of its way out and back in use, ms since 1970. */
       readonly freshUntilMs: number;
+      /** Until when it would be made with the same keys, ms since 1970. */
+      readonly sameKeysUntilMs: number;
       /** What its sender keeps to know and to read the answer. */
       readonly reply: { readonly id: Uint8Array; readonly keytuple: readonly Uint8Array[] };
       readonly trip: {
@@ -124,6 +126,7 @@ export function prepareLoop(
     packet: loop.packet,
     first: back.hops[0] as RouteHop,
     freshUntilMs: query.nowMs + back.slackMs,
+    sameKeysUntilMs: query.nowMs + back.sameKeysMs,
     reply: back.reply,
     // The last hop is ourselves.
     trip: { nodes: back.hops.slice(0, -1).map(peerIdOf), delayMs: back.delayMs },
@@ -152,6 +155,7 @@ function preparePacket(
     packet: sphinx.build(sphinxHops(route), DESTINATIONS[destination], message, random),
     first: route.hops[0] as RouteHop,
     freshUntilMs: nowMs + Math.min(route.slackMs, back.slackMs),
+    sameKeysUntilMs: nowMs + Math.min(route.sameKeysMs, back.sameKeysMs),
     reply: back.reply,
     trip: { nodes, delayMs: sum(route.delaysMs) + back.delayMs },
   };

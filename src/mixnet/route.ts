@@ -7,6 +7,7 @@ import type { Random } from '../crypto/primitives.ts';
 import { relayRouting, type Hop } from '../sphinx/index.ts';
 import { drawDelayMs } from './delay.ts';
 import { openEndpoint, type Directory, type DirectoryNode } from './directory.ts';
+import { chosenUntilMs } from './key-epochs.ts';
 import { drawOne } from './draw.ts';
 
 type Endpoint = DirectoryNode['endpoints'][number];
@@ -35,6 +36,8 @@ export interface Route {
   readonly arrivesMs: number;
   /** How much later than at the query's time it may start and still find every hop's key in use. */
   readonly slackMs: number;
+  /** How much later it may start and would still be made with the same keys. */
+  readonly sameKeysMs: number;
 }
 
 export type RouteChoice =
@@ -144,12 +147,16 @@ function routeOf(
   arrivalsMs: readonly number[],
 ): RouteChoice {
   const slacksMs = hops.map(({ endpoint }, i) => endpoint.closesMs - (arrivalsMs[i] as number));
+  const sameKeysMs = hops.map(({ node, endpoint }, i) => {
+    return chosenUntilMs(node.endpoints, endpoint) - (arrivalsMs[i] as number);
+  });
   return {
     kind: 'route',
     hops,
     delaysMs: delaysMs.slice(0, hops.length - 1),
     arrivesMs: arrivalsMs[hops.length - 1] as number,
     slackMs: Math.min(...slacksMs),
+    sameKeysMs: Math.min(...sameKeysMs),
   };
 }
 

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import { decodeEndpointParams } from '../../src/api/endpoint-params.ts';
 import { toHex } from '../../src/bytes.ts';
@@ -10,6 +11,7 @@ import { Journal } from '../../src/redis/journal.ts';
 import { readKeyReport } from '../../src/redis/key-report.ts';
 import { Records } from '../../src/redis/records.ts';
 import { changeStatus, serial } from '../controller/private-controller.ts';
+import { until } from '../redis/private-redis.ts';
 import { KeyedNode, TERMS } from './own-keys.ts';
 
 const STORAGE_KEY = native.random(32);
@@ -197,6 +199,40 @@ test('a node that was off for days destroys past keys before it asks anybody, th
   await back.turn();
   for (const endpointId of old) t.is((await node.statuses())[endpointId], 'PROCESSED');
   t.is(node.files().length, 2, 'the key that was drawn while it was away is the one in use');
+});
+
+test('a controller that hangs held up the end of a key: it ends in time beside the turn', async (t) => {
+  const node = await KeyedNode.create(t);
+  const asked = Promise.withResolvers<void>();
+  let hangs = false;
+  const client: EndpointClient = Object.assign(node.controller.client(node.identity), {
+    getEndpoint: async (endpointId: string) => {
+      if (!hangs) return await node.client.getEndpoint(endpointId);
+      asked.resolve();
+      return await new Promise<never>(() => undefined);
+    },
+  });
+  node.terms = { keyLifetimeMs: 10_000, snapshotLifetimeMs: 5000 };
+  const keys = node.keys({ client });
+  await keys.open();
+  const [{ endpointId, closesMs }] = keys.endpoints() as [OwnEndpoint];
+  hangs = true;
+  await keys.start({
+    begin: async () => await Promise.resolve(),
+    end: async () => await new Promise(() => undefined),
+    releasedUpTo: () => 0,
+    destroyed: () => undefined,
+  });
+  await asked.promise;
+  node.nowMs = closesMs + 2499;
+  await sleep(300);
+  t.true(node.secrets().includes(endpointId));
+  node.nowMs += 1;
+  await until(() => !node.secrets().includes(endpointId), 5_000);
+  t.is(keys.storageKey(endpointId), null);
+  const beganMs = Date.now();
+  await keys.stop();
+  t.true(Date.now() - beganMs < 10_000, 'nor does it hold up a stop');
 });
 
 test('while the own controller is away for a week, keys end in time, and few are drawn', async (t) => {

@@ -216,13 +216,17 @@ test('for each hop, out and back, the key is the one in use when the packet arri
     ] as const) {
       let atMs = startMs;
       let slackMs = Infinity;
+      let sameKeysMs = Infinity;
       for (const [i, { endpoint }] of route.hops.entries()) {
         t.is(endpoint.endpointId, keyAt(atMs));
         slackMs = Math.min(slackMs, endpoint.closesMs - atMs);
+        // The next key opens a second before this one closes.
+        sameKeysMs = Math.min(sameKeysMs, endpoint.closesMs - 1000 - atMs);
         if (i < route.delaysMs.length) atMs += route.delaysMs[i] as number;
       }
       t.is(route.arrivesMs, atMs);
       t.is(route.slackMs, slackMs);
+      t.is(route.sameKeysMs, sameKeysMs);
     }
   }
   return t.pass();
