@@ -162,7 +162,7 @@ hostsTest(
   'what is left where the keeper was killed, too, goes with the next start; what lives stays',
   async (t) => {
     const living = await start(t, ['alpha']);
-    const { child, namespace } = await startInChild();
+    const { child, namespace, folder } = await startInChild();
     const [pid] = execFileSync('pgrep', ['-P', String(child.pid), '-f', 'keeper'], {
       encoding: 'utf8',
     }).split('\n');
@@ -172,6 +172,7 @@ hostsTest(
     t.true(namespaces().some((line) => line.startsWith(namespace)));
     await start(t, ['beta']);
     t.false(namespaces().some((line) => line.startsWith(namespace)));
+    t.false(existsSync(folder));
     t.true(namespaces().some((line) => line.startsWith(living.host('alpha').namespace)));
   },
 );

@@ -10,7 +10,7 @@
 import { execFile, spawn, type ChildProcessByStdio } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Writable } from 'node:stream';
@@ -81,8 +81,9 @@ export async function startHosts(
   options: { readonly nameserver?: string } = {},
 ): Promise<TestHosts> {
   await removeLeftovers();
-  const folder = mkdtempSync(join(tmpdir(), 'panoramix-hosts-'));
   const run = `${FAMILY}-${process.pid}-${startedTicks(process.pid)}-${randomBytes(3).toString('hex')}`;
+  const folder = folderOf(run);
+  mkdirSync(folder, { mode: 0o700 });
   const keeper = startKeeper(run, folder);
   const hosts = names.map((name, i) => new TestHost(name, `${NETWORK}.${i + 1}`, `${run}-${name}`));
   const host = (name: string): TestHost => {
@@ -201,10 +202,14 @@ async function removeLeftovers(): Promise<void> {
   for (const run of runs) {
     const [, pid, started] = RUN.exec(run) ?? [];
     if (startedTicks(Number(pid)) === started) continue;
-    await execute('bash', ['-c', `${REMOVE}\n remove "$1" 2>/dev/null; exit 0`, 'remove', run], {
-      env: hostEnvironment(),
-    });
+    const script = `${REMOVE}\n remove "$1" "$2" 2>/dev/null; exit 0`;
+    await execute('bash', ['-c', script, 'remove', run, folderOf(run)], { env: hostEnvironment() });
   }
+}
+
+/** Named after its run, so that whoever removes the one finds the other. */
+function folderOf(run: string): string {
+  return join(tmpdir(), run);
 }
 
 const RUN = new RegExp(`^${FAMILY}-(\\d+)-(\\d+)-[0-9a-z]+`);
