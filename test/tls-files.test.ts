@@ -123,8 +123,10 @@ test('a renewed certificate is served without a restart', async (t) => {
   await copyFile(next.key, files.key);
   await says((line) => line.level === 'info');
   t.is(await seen(), 'next');
+  // Where the machine is so busy that a look fell between the two files, that was refused and said.
+  const others = said.filter(({ reason }) => reason !== 'certificate-refused');
   t.deepEqual(
-    said.map(({ level, reason }) => [level, reason]),
+    others.map(({ level, reason }) => [level, reason]),
     [
       ['warn', 'tls-expired'],
       ['info', undefined],
