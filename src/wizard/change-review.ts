@@ -10,7 +10,8 @@ import { PanoramixError } from '../errors.ts';
 import { MixnetStateFile, type PendingChange } from '../mixer/mixnet-state.ts';
 import { OperatorFile } from '../mixer/operator-file.ts';
 import { describeChange } from './change-describe.ts';
-import type { ChangeOptions, ChangeOutcome } from './change-options.ts';
+import type { ChangeOutcome } from './change-events.ts';
+import type { ChangeOptions } from './change-options.ts';
 import {
   applyChange,
   askAbout,

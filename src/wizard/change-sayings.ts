@@ -1,5 +1,5 @@
 /** What the wizard says while it changes a mixnet, or joins one that is there. */
-import type { ChangeEvent, ChangeOutcome } from './change-options.ts';
+import type { ChangeEvent, ChangeOutcome } from './change-events.ts';
 
 type Sayings = {
   readonly [Name in ChangeEvent['event']]: (event: Extract<ChangeEvent, { event: Name }>) => string;

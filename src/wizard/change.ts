@@ -16,7 +16,8 @@ import { MixnetStateFile } from '../mixer/mixnet-state.ts';
 import { OperatorFile, type ProposedChange } from '../mixer/operator-file.ts';
 import { describeChange } from './change-describe.ts';
 import { gatherGuests, tellGuests } from './change-guests.ts';
-import type { ChangeOptions, ChangeOutcome } from './change-options.ts';
+import type { ChangeOutcome } from './change-events.ts';
+import type { ChangeOptions } from './change-options.ts';
 import {
   applyChange,
   composeText,

@@ -11,7 +11,7 @@ import type { StopTerms } from '../mixnet/batch-stops.ts';
 import type { LogNode, PacketParams, TrafficText } from '../mixnet/directory-texts.ts';
 import type { Rule } from '../api/peer.ts';
 import type { GatewayTerms } from '../mixer/batch/creation.ts';
-import type { ChangeEvent } from './change-options.ts';
+import type { ChangeEvent } from './change-events.ts';
 import type { Decisions, Difference, FoundingTermsText, Stage } from './decisions.ts';
 import type { DomainFinding, DomainOptions } from './domain-proof.ts';
 
