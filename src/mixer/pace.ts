@@ -25,6 +25,8 @@ const EPOCHS_PER_LIFE = 3;
 const DUE_MS_MAX = 3 * 86_400_000;
 /** Time for clocks that differ by five minutes, and for the slowest start. */
 const TEXT_MS = { min: 5_000, max: 10 * 60_000 } as const;
+/** No node composes a text that may be signed for longer, however many attempts have failed. */
+export const TEXT_MS_MAX = TEXT_MS.max;
 /** Longer than a reboot is too long. */
 const PATIENCE_MS_MAX = 60_000;
 const WATCH_MS_MAX = 10_000;

@@ -12,7 +12,7 @@ import type { MeetingPlace } from '../api/meeting-place.ts';
 import type { ContributionBody } from '../api/contribution.ts';
 import { nextNegotiation, type Meeting } from '../client/meeting.ts';
 import type { Primitives } from '../crypto/primitives.ts';
-import type { SnapshotGround } from './snapshot.ts';
+import { isSignable, type SnapshotGround } from './snapshot.ts';
 
 const agreedData = z.object({
   snapshot: z.object({ number: z.int().min(1), previous: z.string() }),
@@ -70,7 +70,8 @@ export function isUsable(
 
 /**
  * Whether the texts that somebody has signed in a negotiation have all run out, of each signer the first: who
- * signed one signs no other here. False while there is none.
+ * signed one signs no other here. False while there is none. One that outlives what any node signs holds up
+ * nobody: no snapshot comes of it.
  */
 export function hasRunOut(
   meeting: Meeting,
@@ -83,6 +84,7 @@ export function hasRunOut(
     if (!accepts || !owners.includes(signer) || first.has(signer)) continue;
     const { snapshot } = (body.data ?? {}) as { snapshot?: { number?: unknown } };
     if (snapshot?.number !== number) continue;
+    if (body.meta.expires !== undefined && !isSignable(body, nowMs)) continue;
     first.set(signer, Date.parse(body.meta.expires ?? ''));
   }
   return first.size > 0 && [...first.values()].every((expiresMs) => !(expiresMs > nowMs));

@@ -18,6 +18,7 @@ import {
 } from '../mixnet/directory-texts.ts';
 import type { Foundation } from '../mixnet/verify-log.ts';
 import { checkEntry } from '../mixnet/verify-nodes.ts';
+import { TEXT_MS_MAX } from './pace.ts';
 
 /** What the next snapshot stands on; the same for every node that has verified the same nodes.json. */
 export interface SnapshotGround {
@@ -175,11 +176,20 @@ export function reviewSnapshot(
     return 'snapshot-lifetime-mismatch';
   }
   if (Math.abs(fromMs - nowMs) > STALE_MS) return 'snapshot-time-mismatch';
+  if (!isSignable(body, nowMs)) return 'text-expires-late';
   return (
     reviewEntries(primitives, text.entries, ground, own) ??
     reviewFaces(primitives, text.entries, statements, ground) ??
     reviewSigners(primitives, body, statements, text.entries, ground, own)
   );
+}
+
+/**
+ * Whether a text runs out soon enough to be signed. Who has signed one waits until it has run out: a hostile
+ * owner's that never did, and for which he took his own signature back, would hold up all who signed it.
+ */
+export function isSignable({ meta }: Pick<ContributionBody, 'meta'>, nowMs: number): boolean {
+  return Date.parse(meta.expires ?? '') <= nowMs + TEXT_MS_MAX + STALE_MS;
 }
 
 function reviewEntries(

@@ -101,6 +101,9 @@ test('an attempt has run out when every first text of an owner for its number ha
   t.true(ran(over, signedText(one, NOW_MS + 1)), 'a second text of one owner prolongs nothing');
   t.false(ran(signedText(three, NOW_MS - 1)), 'a stranger ends nothing');
   t.false(ran(signedText(one, NOW_MS - 1, 3)), 'nor does a text of another number');
+  const endless = signedText(two, NOW_MS + 7 * 86_400_000);
+  t.true(ran(over, endless), 'a text that nobody may sign prolongs nothing');
+  t.false(ran(endless), 'nor does it end anything');
 });
 
 test('a negotiation can be used that is open among just the owners, by just their rule', (t) => {

@@ -77,6 +77,7 @@ function accepted(
       negotiation_id: 'F'.repeat(43),
       round: 2,
       time: new Date(NOW_MS).toISOString(),
+      expires: new Date(NOW_MS + 60_000).toISOString(),
       next_negotiation_hash: hashText(native, NEXT),
       ...over,
     },
@@ -153,6 +154,13 @@ const REFUSED: readonly [string, ContributionBody, string][] = [
     'that names signers, of whom one may be gone',
     accepted((text) => text, entries.slice(0, 2), { signers: allOwners() }),
     'signers-differ',
+  ],
+  [
+    'that may be signed for days, so that who has signed it would wait for days',
+    accepted((text) => text, entries, {
+      expires: new Date(NOW_MS + 86_400_000).toISOString(),
+    }),
+    'text-expires-late',
   ],
   [
     'that names no next negotiation',
