@@ -3,8 +3,8 @@
  * turn, signs what holds, and gives up what leads nowhere. On the way it hears of two-faced nodes, and of
  * changes that other owners propose.
  */
-import { agree, type Party } from '../client/agree.ts';
-import type { Meeting } from '../client/meeting.ts';
+import { agree, type Party, type UNDECIDED } from '../client/agree.ts';
+import type { Meeting, Statement } from '../client/meeting.ts';
 import type { Identity } from '../crypto/keys.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import { PanoramixError } from '../errors.ts';
@@ -17,6 +17,7 @@ import type { MixnetStateFile, PendingChange } from './mixnet-state.ts';
 import type { Pace } from './pace.ts';
 import type { Place } from './places.ts';
 import { ownEntry, type OwnPosition } from './position.ts';
+import { Sightings } from './sightings.ts';
 import {
   composeSnapshot,
   isQuorum,
@@ -24,6 +25,7 @@ import {
   offersIn,
   presentOwners,
   reviewSnapshot,
+  type Offers,
   type SnapshotGround,
 } from './snapshot.ts';
 
@@ -55,6 +57,7 @@ export class Attempt {
   readonly #options: AttemptOptions;
   readonly #ground: SnapshotGround;
   readonly #own: SignedEntry;
+  readonly #sightings: Sightings;
   /** Since when so many owners are present that a snapshot could be agreed on. */
   #quorumSinceMs: number | null = null;
   #lookedMs: number;
@@ -63,28 +66,36 @@ export class Attempt {
     this.#options = options;
     this.#ground = { ...options.look.ground, number: options.place.number };
     this.#own = this.#entry();
+    this.#sightings = new Sightings(this.#ground, options.pace.patienceMs);
     this.#lookedMs = options.party.now();
   }
 
   /** Until it is agreed. Throws `agreement-abandoned` where that comes to nothing here. */
   async run(): Promise<void> {
-    const { party, primitives, state, place, change, proposed, pace } = this.#options;
+    const { party, state, place, change, proposed, pace } = this.#options;
     const { negotiation_id: id } = place;
     await agree(party, {
       negotiationId: id,
       textLifetimeMs: pace.textMs,
       opening: () => offerEntry(this.#ground, this.#own, proposed, change),
       compose: (meeting) => this.#compose(meeting),
-      review: (said, meeting) => {
-        const first = meeting.statements.findIndex(({ text }) => text === said.text);
-        const before = meeting.statements.slice(0, first);
-        return reviewSnapshot(primitives, said.body, before, this.#ground, this.#own, party.now());
-      },
+      review: (said, meeting) => this.#review(said, meeting),
       signed: state.read()?.signed[id] ?? null,
       remember: (text) => this.#remember(text),
       progress: async (meeting) => await this.#progress(meeting),
       onRefusal: 'wait',
     });
+  }
+
+  #review(said: Statement, meeting: Meeting): string | typeof UNDECIDED | null {
+    const { party, primitives } = this.#options;
+    const first = meeting.statements.findIndex(({ text }) => text === said.text);
+    const before = meeting.statements.slice(0, first);
+    const nowMs = party.now();
+    return (
+      reviewSnapshot(primitives, said.body, before, this.#ground, this.#own, nowMs) ??
+      this.#sightings.review(said, offersIn(primitives, meeting.statements, this.#ground), nowMs)
+    );
   }
 
   /** The entry that we have signed for this number, whatever has changed since; else a new one. */
@@ -130,7 +141,9 @@ export class Attempt {
   }
 
   async #progress(meeting: Meeting): Promise<void> {
-    this.#hearFaces(meeting);
+    const offers = offersIn(this.#options.primitives, meeting.statements, this.#ground);
+    this.#sightings.look(meeting, offers, this.#options.party.now());
+    this.#hearFaces(offers);
     this.#hearChanges(meeting);
     this.#noteAnnounced(meeting);
     if (meeting.consensus !== null) return;
@@ -142,9 +155,8 @@ export class Attempt {
   }
 
   /** Names nodes that have signed two entries for this number. */
-  #hearFaces(meeting: Meeting): void {
-    const { primitives, report, log, party } = this.#options;
-    const { twoFaced } = offersIn(primitives, meeting.statements, this.#ground);
+  #hearFaces({ twoFaced }: Offers): void {
+    const { report, log, party } = this.#options;
     const { number } = this.#ground;
     for (const peer of twoFaced) {
       if (report && !report.noteTwoFaced(peer, number, party.now())) continue;

@@ -1,0 +1,106 @@
+/** An owner who composes at once, or lures others away, and what the others sign all the same. */
+import test, { type ExecutionContext } from 'ava';
+import { acceptedText, contributionText } from '../../src/api/contribution.ts';
+import { native } from '../../src/crypto/native.ts';
+import { lookAt } from '../../src/mixer/ground.ts';
+import { ownEntry } from '../../src/mixer/position.ts';
+import { amongOwners } from '../../src/mixer/places.ts';
+import {
+  composeSnapshot,
+  offerEntry,
+  offersIn,
+  type SnapshotGround,
+} from '../../src/mixer/snapshot.ts';
+import { readMeeting } from '../../src/client/meeting.ts';
+import type { SignedEntry } from '../../src/mixnet/directory-texts.ts';
+import { privateController, sharedStore } from '../controller/private-controller.ts';
+import {
+  allHold,
+  foundOn,
+  LIFETIME_MS,
+  positionOf,
+  runNode,
+  until,
+  type Founded,
+  type FoundedNode,
+  type RunningNode,
+} from './founded.ts';
+
+const redis = sharedStore(test);
+
+/** A hostile owner, who says in a negotiation whatever he likes. */
+async function hostileAt(
+  { bed, mixnetId }: Founded,
+  { node, store }: RunningNode,
+  negotiationId: string,
+  number: number,
+) {
+  const { client, identity } = node;
+  const look = lookAt(await client.getNodes(mixnetId), store, native);
+  const ground: SnapshotGround = { ...look.ground, number };
+  const next = await client.createNegotiation(amongOwners(ground));
+  const own = ownEntry(native, identity, ground, positionOf(bed));
+  const metaOf = (accept: boolean) => ({
+    accept,
+    signers: [],
+    negotiation_id: negotiationId,
+    round: 1,
+    time: new Date(bed.now()).toISOString(),
+    expires: new Date(bed.now() + 60_000).toISOString(),
+    next_negotiation_id: next,
+  });
+  return {
+    offer: async () => {
+      const draft = offerEntry(ground, own, next);
+      await client.contribute(negotiationId, contributionText({ ...draft, meta: metaOf(false) }));
+    },
+    offered: async (): Promise<readonly SignedEntry[]> => {
+      const meeting = await readMeeting(client, native, negotiationId);
+      return offersIn(native, meeting.statements, ground).entries;
+    },
+    compose: async (entries: readonly SignedEntry[]) => {
+      const { data, info } = composeSnapshot(entries, ground, next, bed.now());
+      const text = acceptedText(native, { data, info, meta: metaOf(true) }, []);
+      await client.contribute(negotiationId, text);
+    },
+  };
+}
+
+function nextOf({ state }: FoundedNode): string {
+  return state.read()?.next_negotiation_id ?? '';
+}
+
+/** Three nodes that hold the first snapshot, stopped, when the next one is due; the first is the hostile one. */
+async function due(t: ExecutionContext): Promise<{
+  readonly founded: Founded;
+  readonly nodes: readonly [RunningNode, RunningNode, RunningNode];
+}> {
+  const bed = await privateController(t, redis());
+  const founded = await foundOn(t, bed, 3);
+  const nodes = founded.nodes.map((node) => runNode(t, founded, node));
+  await allHold(nodes, 1);
+  await until('one place', () => new Set(founded.nodes.map(nextOf)).size === 1);
+  await Promise.all(nodes.map(({ epochs }) => epochs.stop()));
+  bed.skew(LIFETIME_MS / 3 + 1_000);
+  return { founded, nodes: nodes as [RunningNode, RunningNode, RunningNode] };
+}
+
+test.serial(
+  'an owner who composes before another has said where he is does not shut him out',
+  async (t) => {
+    const { founded, nodes } = await due(t);
+    const [hostile, one, slow] = nodes;
+    const patience = { patienceMs: 2_000 };
+    const first = runNode(t, founded, one.node, patience);
+    const said = await hostileAt(founded, hostile, nextOf(one.node), 2);
+    await until('one has said where he is', async () => (await said.offered()).length === 1);
+    await said.offer();
+    await said.compose(await said.offered());
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const second = runNode(t, founded, slow.node, patience);
+
+    await allHold([first, second], 2);
+    const named = first.store.last()?.nodes.find(({ peerId }) => peerId === slow.node.peerId);
+    t.is(named?.endpoints.length, 1);
+  },
+);
