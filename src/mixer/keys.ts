@@ -7,7 +7,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Identity } from '../crypto/keys.ts';
 import type { GroupName, Primitives } from '../crypto/primitives.ts';
-import { asPanoramixError, PanoramixError } from '../errors.ts';
+import { PanoramixError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import {
   earlyKey,
@@ -25,6 +25,7 @@ import { Journal } from '../redis/journal.ts';
 import { writeKeyReport } from '../redis/key-report.ts';
 import { Records } from '../redis/records.ts';
 import { closeStepwise, keepOpen, type EndpointClient } from './endpoint.ts';
+import { attemptEach, EndedKeys } from './ended-keys.ts';
 import { EndpointFiles, type OwnEndpoint, type OwnPosition } from './endpoint-files.ts';
 import { Rarely } from './rarely.ts';
 
@@ -104,9 +105,7 @@ export class Keys {
   readonly #lost = new Set<string>();
   /** Those that have shut and are read to the end; what they took may still wait for its next hop. */
   readonly #drained = new Set<string>();
-  /** Ended ones whose tags and records are being removed, and those where they are gone. */
-  readonly #sweeping = new Map<string, Promise<void>>();
-  readonly #swept = new Set<string>();
+  readonly #ended: EndedKeys;
   #collecting: Collecting | null = null;
   #running: Promise<unknown> = Promise.resolve();
   #wake: () => void = () => undefined;
@@ -115,6 +114,11 @@ export class Keys {
   constructor(options: KeysOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
+    this.#ended = new EndedKeys({
+      ...options,
+      isOwn: (position) => this.#isOwn(position),
+      say: (error) => this.#say(error),
+    });
   }
 
   /** Packets that each endpoint can remember. */
@@ -161,7 +165,7 @@ export class Keys {
     this.#stopping.abort();
     this.look();
     await inTime(this.#running, STOP_MS_MAX);
-    await Promise.all(this.#sweeping.values());
+    await this.#ended.swept();
   }
 
   /** Takes a turn as soon as possible: the controller has said something unexpected about an endpoint. */
@@ -176,8 +180,8 @@ export class Keys {
    */
   async turn(): Promise<PanoramixError | null> {
     const first = await this.#turn();
-    await Promise.all(this.#sweeping.values());
-    return (await this.#attemptEach(this.#leavings())) ?? first;
+    await this.#ended.swept();
+    return (await this.#attemptEach(this.#ended.leavings())) ?? first;
   }
 
   /** All that is due; tags are removed beside it, for that takes seconds. */
@@ -191,24 +195,14 @@ export class Keys {
       await (isOver ? this.#drain(position) : this.#keep(position));
     });
     const second = await this.#attemptEach(own);
-    this.#sweepEnded();
-    const third = await this.#attemptEach([...this.#leavings(), async () => await this.#report()]);
+    this.#ended.sweep();
+    const leavings = this.#ended.leavings();
+    const third = await this.#attemptEach([...leavings, async () => await this.#report()]);
     return first ?? second ?? third;
   }
 
-  /** A part that fails keeps no other one from being done, and comes again next turn. */
   async #attemptEach(parts: readonly (() => Promise<void>)[]): Promise<PanoramixError | null> {
-    let first: PanoramixError | null = null;
-    for (const part of parts) {
-      try {
-        await part();
-      } catch (thrown) {
-        const error = asPanoramixError(thrown);
-        this.#say(error);
-        first ??= error;
-      }
-    }
-    return first;
+    return await attemptEach(parts, (error) => this.#say(error));
   }
 
   async #run(): Promise<void> {
@@ -347,7 +341,7 @@ export class Keys {
     this.#drained.delete(endpointId);
     this.#lost.delete(endpointId);
     log.info({ event: 'key-destroyed', endpoint: endpointId, why }, 'A mix key is destroyed');
-    this.#sweepEnded();
+    this.#ended.sweep();
   }
 
   async #endCollecting(endpointId: string): Promise<void> {
@@ -358,45 +352,6 @@ export class Keys {
 
   #isAlive({ endpointId }: Pick<OwnPosition, 'endpointId'>): boolean {
     return this.storageKey(endpointId) !== null;
-  }
-
-  /** Removes the tags and records of destroyed keys, one after the other. */
-  #sweepEnded(): void {
-    for (const { endpointId, endpoint } of this.#options.files.all()) {
-      const isDone = this.#swept.has(endpointId) || this.#sweeping.has(endpointId);
-      if (endpoint !== null || isDone) continue;
-      const sweeping = this.#sweep(endpointId, [...this.#sweeping.values()].at(-1));
-      this.#sweeping.set(endpointId, sweeping);
-    }
-  }
-
-  async #sweep(endpointId: string, before: Promise<void> | undefined): Promise<void> {
-    await before;
-    await this.#attemptEach([
-      async () => {
-        await this.#options.journal.destroy(endpointId);
-        this.#swept.add(endpointId);
-      },
-    ]);
-    this.#sweeping.delete(endpointId);
-  }
-
-  #leavings(): readonly (() => Promise<void>)[] {
-    return this.#options.files.all().flatMap((position) => {
-      const isSwept = position.endpoint === null && this.#swept.has(position.endpointId);
-      return isSwept ? [async () => await this.#leave(position)] : [];
-    });
-  }
-
-  /** Sees a destroyed key's endpoint processed at its controller, and forgets it. */
-  async #leave(position: OwnPosition): Promise<void> {
-    const { client, files } = this.#options;
-    const { endpointId } = position;
-    if (this.#isOwn(position)) {
-      if ((await closeStepwise(client, position, 'release')) === 'unread') return;
-    }
-    files.forget(endpointId);
-    this.#swept.delete(endpointId);
   }
 
   async #report(): Promise<void> {
