@@ -17,6 +17,7 @@ import {
   amongOwners,
   appliesUntilMs,
   hasRunOut,
+  highestNumber,
   isUsable,
   meetingsInOrder,
   placesAfter,
@@ -252,7 +253,8 @@ export class PlaceFinder {
     const heeded = said.filter(
       ({ owner }) => (this.#followed.get(owner)?.untilMs ?? 0) <= party.now(),
     );
-    return meetingsInOrder(heeded, ground.terms.owners, directory?.number ?? 0);
+    const highest = highestNumber(directory, party.now());
+    return meetingsInOrder(heeded, ground.terms.owners, directory?.number ?? 0, highest);
   }
 
   /** The usable place with the highest number, of several the one where most wait, then the lowest peer id's. */

@@ -24,8 +24,10 @@ export interface Place {
   readonly number: number;
 }
 
-/** Numbers that one who says where to meet may skip: attempts of three days that all failed. */
+/** Numbers that one who says where to meet may skip: attempts of three days that all failed, */
 const NUMBERS_SKIPPED_MAX = 1_000_000;
+/** and one more for each second for which there has been no snapshot. */
+const NUMBER_EACH_MS = 1_000;
 
 /** Places that follow an ended negotiation: the one that the agreed text names, then the others by proposer. */
 export function placesAfter(
@@ -104,18 +106,34 @@ export function appliesUntilMs(body: ContributionBody): number {
 }
 
 /**
+ * The highest number under which anybody is met now. It grows: who was lured to the highest one, and has signed
+ * it in vain, signs none that is lower, and a moment later is met at the next.
+ * @param last the directory; null before the first
+ */
+export function highestNumber(
+  last: { readonly number: number; readonly validFromMs: number } | null,
+  nowMs: number,
+): number {
+  const { number, validFromMs } = last ?? { number: 0, validFromMs: 0 };
+  const sinceMs = Math.max(0, nowMs - validFromMs);
+  return number + NUMBERS_SKIPPED_MAX + Math.floor(sinceMs / NUMBER_EACH_MS);
+}
+
+/**
  * Where owners say that they wait, best first: the highest number, for everybody may go there; of several the
  * lowest peer id's.
  * @param lastNumber of the directory, below which nothing is agreed on
+ * @param highest beyond which nobody is met
  */
 export function meetingsInOrder(
   said: readonly MeetingPlace[],
   owners: readonly string[],
   lastNumber: number,
+  highest: number,
 ): MeetingPlace[] {
   return said
     .filter(({ owner }) => owners.includes(owner))
-    .filter(({ number }) => number > lastNumber && number <= lastNumber + NUMBERS_SKIPPED_MAX)
+    .filter(({ number }) => number > lastNumber && number <= highest)
     .toSorted((left, right) =>
       left.number === right.number
         ? left.owner < right.owner

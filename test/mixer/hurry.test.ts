@@ -4,7 +4,7 @@ import { acceptedText, contributionText } from '../../src/api/contribution.ts';
 import { native } from '../../src/crypto/native.ts';
 import { lookAt } from '../../src/mixer/ground.ts';
 import { ownEntry } from '../../src/mixer/position.ts';
-import { amongOwners } from '../../src/mixer/places.ts';
+import { amongOwners, highestNumber } from '../../src/mixer/places.ts';
 import {
   composeSnapshot,
   offerEntry,
@@ -27,6 +27,8 @@ import {
 } from './founded.ts';
 
 const redis = sharedStore(test);
+/** After many attempts each has 32 times as much. */
+const QUICK = { patienceMs: 20, textMs: 120 };
 
 /** A hostile owner, who says in a negotiation whatever he likes. */
 async function hostileAt(
@@ -102,5 +104,29 @@ test.serial(
     await allHold([first, second], 2);
     const named = first.store.last()?.nodes.find(({ peerId }) => peerId === slow.node.peerId);
     t.is(named?.endpoints.length, 1);
+  },
+);
+
+test.serial(
+  'an owner who lures another to the highest number keeps nobody from agreeing',
+  async (t) => {
+    const { founded, nodes } = await due(t);
+    const [hostile, lured, other] = nodes;
+    const last = hostile.store.last();
+    const number = highestNumber(last, founded.bed.now());
+    const { client, state } = hostile.node;
+    const look = lookAt(await client.getNodes(founded.mixnetId), hostile.store, native);
+    const negotiationId = await client.createNegotiation(amongOwners(look.ground));
+    await client.sayMeeting(founded.mixnetId, { negotiation_id: negotiationId, number });
+    const said = await hostileAt(founded, hostile, negotiationId, number);
+    await said.offer();
+    t.not(state.read()?.next_negotiation_id, negotiationId);
+
+    const first = runNode(t, founded, lured.node, QUICK);
+    await until('it has signed there', () => lured.node.state.read()?.signed_number === number);
+    await until('and has gone on', () => nextOf(lured.node) !== negotiationId);
+    const second = runNode(t, founded, other.node, QUICK);
+    await allHold([first, second], number);
+    t.true(second.store.current().ok);
   },
 );

@@ -2,7 +2,13 @@ import test from 'ava';
 import { hashText } from '../../src/api/signed.ts';
 import type { Meeting, Statement } from '../../src/client/meeting.ts';
 import { native } from '../../src/crypto/native.ts';
-import { hasRunOut, isUsable, meetingsInOrder, placesAfter } from '../../src/mixer/places.ts';
+import {
+  hasRunOut,
+  highestNumber,
+  isUsable,
+  meetingsInOrder,
+  placesAfter,
+} from '../../src/mixer/places.ts';
 import { readFoundation } from '../../src/mixnet/verify-log.ts';
 import { paperMixnet } from '../mixnet/signed-directory.ts';
 
@@ -134,11 +140,21 @@ test('owners meet at the highest number that somebody names, within reason', (t)
     return { owner, negotiation_id, number, time };
   };
   const places = [at(two, B, 8), at(one, A, 8), at(three, C, 9), at(one, HERE, 5)];
-  const order = meetingsInOrder(places, [one, two, three], 5);
+  const order = meetingsInOrder(places, [one, two, three], 5, 9);
   t.deepEqual(
     order.map(({ negotiation_id: id }) => id),
     [C, A, B],
   );
-  t.deepEqual(meetingsInOrder(places, [two], 5), [at(two, B, 8)]);
-  t.deepEqual(meetingsInOrder([at(one, A, 2_000_000)], [one], 5), []);
+  t.deepEqual(meetingsInOrder(places, [two], 5, 9), [at(two, B, 8)]);
+  t.deepEqual(meetingsInOrder([at(one, A, 10)], [one], 5, 9), []);
+});
+
+test('who was lured to the highest number and signed it in vain is met at the next one a second later', (t) => {
+  const last = { number: 5, validFromMs: NOW_MS - 3_600_000 };
+  const lured = highestNumber(last, NOW_MS);
+  t.true(lured >= last.number + 1_000_000);
+  t.true(highestNumber(last, NOW_MS + 1_000) > lured);
+  t.true(highestNumber(null, NOW_MS + 1_000) > highestNumber(null, NOW_MS));
+  t.true(highestNumber(null, NOW_MS) < Number.MAX_SAFE_INTEGER / 1_000, 'it lasts for ever');
+  t.is(highestNumber(last, 0), 1_000_005, 'a clock that was set back takes nothing away');
 });
