@@ -4,6 +4,7 @@ import type { Clocks } from '../client/clocks.ts';
 import type { ControllerClient } from '../client/controller.ts';
 import type { Log } from '../log.ts';
 import { ClockWatch } from '../mixer/clock-watch.ts';
+import { controllersOf } from '../mixer/directory-sources.ts';
 import type { Directory } from '../mixnet/directory.ts';
 import { writeClockReport } from '../redis/clock-report.ts';
 import type { Store } from '../redis/embedded.ts';
@@ -28,9 +29,7 @@ export function startClockWatch(options: ClockOptions): ClockWatch {
     clocks,
     ownUrl: catalogUrlOf(ownUrl),
     controllers: () => {
-      const nodes = last()?.nodes.map(({ controllerUrl }) => controllerUrl) ?? [];
-      // Of a node without an entry there is no URL.
-      const urls = [ownUrl, catalogUrl, ...nodes.filter((url) => url !== '')];
+      const urls = [ownUrl, catalogUrl, ...controllersOf(last())];
       return [...new Set(urls.map(catalogUrlOf))];
     },
     ask: async (url) => await clientFor(url).askTime(),

@@ -30,8 +30,8 @@ export function drawSources(
   const { meeting, own, clientFor, directory } = options;
   // Of the others' clients nothing is posted to: each mirrors for itself.
   const asked = [readOnly(meeting), ...(own.url === meeting.url ? [] : [own])];
-  const left = new Set((directory?.nodes ?? []).map(({ controllerUrl }) => controllerUrl));
-  for (const url of [meeting.url, own.url, '']) left.delete(url);
+  const left = new Set(controllersOf(directory));
+  for (const url of [meeting.url, own.url]) left.delete(url);
   for (let drawn = 0; drawn < OTHERS; drawn++) {
     const url = drawOne(random, [...left]);
     if (url === null) break;
@@ -40,6 +40,16 @@ export function drawSources(
     if (source.url !== meeting.url && source.url !== own.url) asked.push(source);
   }
   return asked;
+}
+
+/**
+ * The controllers of a directory's nodes that may be asked. One on loopback, in a mixnet that is not, leads to
+ * whatever else answers on our own host: whom its node names for that is not asked for anything.
+ */
+export function controllersOf(directory: Directory | null): string[] {
+  const nodes = (directory?.nodes ?? []).filter(({ leftOut }) => leftOut !== 'url-loopback');
+  // Of a node without an entry there is no URL.
+  return nodes.map(({ controllerUrl }) => controllerUrl).filter((url) => url !== '');
 }
 
 /** A URL that may not be asked, as plain HTTP to another host may not, is a controller that gives nothing. */

@@ -10,7 +10,7 @@ import {
   type Found,
 } from '../../src/mixer/controller-watch.ts';
 import { DirectoryReport, readDirectoryReport } from '../../src/mixer/directory-report.ts';
-import { drawSources, type NodesSource } from '../../src/mixer/directory-sources.ts';
+import { controllersOf, drawSources, type NodesSource } from '../../src/mixer/directory-sources.ts';
 import { madeDirectory } from '../mixnet/made-directory.ts';
 
 const CONTROLLER = 'https://mix.example/';
@@ -128,6 +128,23 @@ test('a node asks where the owners meet, its own, and two others that nobody can
   t.deepEqual([...asked].toSorted(), urls.toSorted());
   const insecure = draw(directory).find(({ url }) => url.includes('insecure'));
   if (insecure) await t.throwsAsync(insecure.getNodes(''), { message: 'url-insecure' });
+});
+
+test('whom a node lists on loopback, in a mixnet that is not, nobody asks for anything', (t) => {
+  const made = madeDirectory([]);
+  const nodes = [
+    { controllerUrl: 'https://one/' },
+    { controllerUrl: 'http://127.0.0.1:6379/', leftOut: 'url-loopback' },
+    { controllerUrl: '' },
+  ];
+  const directory = { ...made, nodes } as unknown as typeof made;
+  t.deepEqual(controllersOf(directory), ['https://one/']);
+  const [meeting, own] = [sourceOf('https://meeting/'), sourceOf('https://own/')];
+  const drawn = drawSources(native.random, { meeting, own, clientFor: sourceOf, directory });
+  t.deepEqual(
+    drawn.map(({ url }) => url),
+    ['https://meeting/', 'https://own/', 'https://one/'],
+  );
 });
 
 function sourceOf(url: string): NodesSource {
