@@ -191,20 +191,29 @@ export class Attempt {
     const changes = new Map(
       before.filter((one) => one.log_head === logHead).map((one) => [one.proposer, one]),
     );
-    for (const { signer, body } of meeting.statements) {
-      const id = negotiationId.safeParse(body.meta['change_negotiation_id']);
-      if (!id.success || signer === party.peerId || !owners.includes(signer)) continue;
-      if (changes.get(signer)?.negotiation_id === id.data) continue;
+    for (const [signer, id] of changesNamed(meeting)) {
+      if (signer === party.peerId || !owners.includes(signer)) continue;
+      if (changes.get(signer)?.negotiation_id === id) continue;
       if (changes.size >= CHANGES_MAX && !changes.has(signer)) continue;
-      changes.set(signer, { negotiation_id: id.data, proposer: signer, log_head: logHead });
+      changes.set(signer, { negotiation_id: id, proposer: signer, log_head: logHead });
       log.warn(
-        { event: 'change-proposed', proposer: signer, negotiation: id.data },
+        { event: 'change-proposed', proposer: signer, negotiation: id },
         'An owner proposes a change of the mixnet: review it with "panoramix wizard"',
       );
     }
     const after: PendingChange[] = [...changes.values()];
     if (JSON.stringify(after) !== JSON.stringify(before)) state.update({ pending_changes: after });
   }
+}
+
+/** By signer the change that he has named last: of more than one each look would find the others anew. */
+function changesNamed({ statements }: Meeting): ReadonlyMap<string, string> {
+  return new Map(
+    statements.flatMap(({ signer, body }) => {
+      const id = negotiationId.safeParse(body.meta['change_negotiation_id']);
+      return id.success ? [[signer, id.data] as const] : [];
+    }),
+  );
 }
 
 function abandoned(why: string): PanoramixError {

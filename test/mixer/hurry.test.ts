@@ -52,9 +52,10 @@ async function hostileAt(
     next_negotiation_id: next,
   });
   return {
-    offer: async () => {
-      const draft = offerEntry(ground, own, next);
-      await client.contribute(negotiationId, contributionText({ ...draft, meta: metaOf(false) }));
+    offer: async (change: string | null = null) => {
+      const draft = offerEntry(ground, own, next, change);
+      const meta = { ...metaOf(false), ...draft.meta };
+      await client.contribute(negotiationId, contributionText({ ...draft, meta }));
     },
     offered: async (): Promise<readonly SignedEntry[]> => {
       const meeting = await readMeeting(client, native, negotiationId);
@@ -130,3 +131,17 @@ test.serial(
     t.true(second.store.current().ok);
   },
 );
+
+test.serial('an owner who names one change after the other fills no log', async (t) => {
+  const { founded, nodes } = await due(t);
+  const [hostile, one] = nodes;
+  const said = await hostileAt(founded, hostile, nextOf(one.node), 2);
+  const [before, now] = ['A', 'B'].map((letter) => letter.repeat(43)) as [string, string];
+  await said.offer(before);
+  await said.offer(now);
+  const first = runNode(t, founded, one.node, { patienceMs: 600_000 });
+  await until('it has heard', () => one.node.state.read()?.pending_changes?.length === 1);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  t.is(one.node.state.read()?.pending_changes?.[0]?.negotiation_id, now);
+  t.is(first.said.filter(({ event }) => event === 'change-proposed').length, 1);
+});
