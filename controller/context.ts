@@ -21,6 +21,8 @@ export interface ControllerStore {
 /** Peers that are nodes of the directory, as the program has verified it. */
 export interface KnownNodes {
   has(peerId: string): boolean;
+  /** Whether they are the nodes of this mixnet: of no other is a directory mirrored. Without it, of none. */
+  isMixnet?(mixnetId: string): boolean;
 }
 
 /** What `createController` is given. */

@@ -29,10 +29,14 @@ export function mirrorRoutes(context: ControllerContext): Router {
     // Before a byte of it is read: to verify a directory costs more than anything else here.
     if (!context.nodes.has(poster)) throw new PanoramixError('sender-refused', 'no node of ours');
     const mixnetId = shaped(peerId, ctx.params['id']);
+    // Anybody can found mixnets and be their node: whoever is one of ours would fill this store with them.
+    if (context.nodes.isMixnet?.(mixnetId) !== true) {
+      throw new PanoramixError('sender-refused', 'not the mixnet whose nodes we know');
+    }
     const body = await readBody(ctx.req, MIRROR_BYTES_MAX);
     const json = parseStrict(body, VALUES_MAX);
     if (!json.ok) throw new PanoramixError('json-malformed', json.reason);
-    const posted = { mixnetId, poster, json: json.value, text: body.toString('utf8') };
+    const posted = { mixnetId, poster, json: json.value };
     const kept = await documents.untilCommitted(async () => {
       const before = await readMirrored(documents, mixnetId);
       const after = ruled(mirror(primitives, before.value, posted, now()));

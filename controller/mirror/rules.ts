@@ -6,7 +6,7 @@ import type { Primitives } from '../../src/crypto/primitives.ts';
 import { readNodes, timeReason } from '../../src/mixnet/verify-nodes.ts';
 import { allow, refuse, type Ruled } from '../context.ts';
 
-/** A directory as it is mirrored: `text` is served as it came. */
+/** A directory as it is mirrored: `text` is what is served, without what may stand between its parts. */
 export interface Mirrored {
   readonly number: number;
   readonly snapshotHash: string;
@@ -23,7 +23,6 @@ export function mirror(
     readonly mixnetId: string;
     readonly poster: string;
     readonly json: unknown;
-    readonly text: string;
   },
   nowMs: number,
 ): Ruled<Mirrored> {
@@ -47,5 +46,7 @@ export function mirror(
     }
     if (number === before.number && logHashes.length === before.logLength) return allow(before);
   }
-  return allow({ number, snapshotHash, logLength: logHashes.length, text: posted.text });
+  // Of what came nothing is kept that nobody has signed: megabytes of blanks would go to all who ask.
+  const text = JSON.stringify(posted.json);
+  return allow({ number, snapshotHash, logLength: logHashes.length, text });
 }

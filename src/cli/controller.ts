@@ -101,10 +101,11 @@ async function startListening(
   }
 }
 
-/** The nodes that the owners' log names, as the wizard noted them. */
+/** The mixnet and its nodes that the owners' log names, as the wizard noted them. */
 class NodesOfStateFile {
   readonly #file: MixnetStateFile;
   #peerIds: ReadonlySet<string> = new Set();
+  #mixnetId: string | null = null;
   #lookedMs = 0;
   #changedMs = 0;
 
@@ -118,12 +119,19 @@ class NodesOfStateFile {
     return this.#peerIds.has(peerId);
   }
 
+  isMixnet(mixnetId: string): boolean {
+    this.#look();
+    return this.#mixnetId === mixnetId;
+  }
+
   #look(): void {
     if (Date.now() - this.#lookedMs < LOOK_MS) return;
     this.#lookedMs = Date.now();
     const changedMs = statSync(this.#file.path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
     if (changedMs === this.#changedMs) return;
     this.#changedMs = changedMs;
-    this.#peerIds = new Set(this.#file.read()?.nodes);
+    const state = this.#file.read();
+    this.#peerIds = new Set(state?.nodes);
+    this.#mixnetId = state?.mixnet_id ?? null;
   }
 }

@@ -4,6 +4,7 @@ import { createIdentity, type Identity } from '../../src/crypto/keys.ts';
 import { native } from '../../src/crypto/native.ts';
 import { MIRROR_BYTES_MAX } from '../../controller/mirror/routes.ts';
 import { hashText } from '../../src/api/signed.ts';
+import { signRead } from '../../src/api/http-signature.ts';
 import { createOwners, NOW_MS, paperMixnet, type Wishes } from '../mixnet/signed-directory.ts';
 import {
   privateController,
@@ -37,6 +38,7 @@ async function controllerOf(
   const bed = await privateController(t, store());
   bed.skew(NOW_MS - Date.now());
   for (const { peerId } of owners) bed.nodes.add(peerId);
+  bed.nodes.mixnetId = mixnetId;
   const clientOf = (identity = owners[0] as Identity): ControllerClient =>
     new ControllerClient({ url: bed.url, identity, primitives: native, now: bed.now });
   return { bed, clientOf };
@@ -101,6 +103,30 @@ test('strangers leave nothing, and are told so before they send it', async (t) =
   bed.nodes.add(stranger.peerId);
   await refusedWith(t, 'sender-refused', clientOf(stranger).postNodes(mixnetId, first.nodes));
   await refusedWith(t, 'peer-unknown', clientOf().getNodes(mixnetId));
+});
+
+test('a node of ours that founds mixnets of his own leaves none of them here', async (t) => {
+  const { bed, clientOf } = await controllerOf(t);
+  const own = paperMixnet({}, owners);
+  bed.nodes.mixnetId = 'f'.repeat(64);
+  await refusedWith(t, 'sender-refused', clientOf().postNodes(own.mixnetId, own.nodes));
+  bed.nodes.mixnetId = null;
+  await refusedWith(t, 'sender-refused', clientOf().postNodes(own.mixnetId, own.nodes));
+  await refusedWith(t, 'peer-unknown', clientOf().getNodes(own.mixnetId));
+});
+
+test('what stands between the parts of a directory is not served', async (t) => {
+  const { bed, clientOf } = await controllerOf(t);
+  const path = `/panoramix/peers/${mixnetId}/nodes.json`;
+  const target = { method: 'POST', path, query: '?' };
+  const context = { nowMs: bed.now(), catalogUrl: bed.url };
+  const fields = signRead(native, owners[0] as Identity, target, context);
+  const body = `${' '.repeat(1_000_000)}${JSON.stringify(first.nodes)}`;
+  const headers = { 'signature-input': fields.signatureInput, signature: fields.signature };
+  t.is((await bed.fetch(path, { method: 'POST', body, headers })).status, 200);
+  const served = await fetch(new URL(path, bed.url));
+  t.true((await served.text()).length < 100_000);
+  t.deepEqual(await clientOf().getNodes(mixnetId), first.nodes);
 });
 
 test('a directory longer than a mirror keeps is refused by what it says of its length', async (t) => {

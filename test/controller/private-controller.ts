@@ -45,11 +45,21 @@ const UNLIMITED: Limits = { address: ALWAYS, key: ALWAYS, endpoint: ALWAYS, trus
 
 let controllers = 0;
 
+/** Who is a node here, and of which mixnet. */
+class NodesInTests extends Set<string> {
+  /** Null before one is known. */
+  mixnetId: string | null = null;
+
+  isMixnet(mixnetId: string): boolean {
+    return this.mixnetId === mixnetId;
+  }
+}
+
 /** A controller that listens, and what tests do with it. */
 export class PrivateController {
   readonly url: string;
   readonly store: ControllerStore;
-  readonly nodes = new Set<string>();
+  readonly nodes = new NodesInTests();
   readonly log: { reason?: string; rule?: string; error?: unknown }[] = [];
   #skewMs = 0;
 
