@@ -4,7 +4,7 @@
  * at any point leads back to the same step. Holds invitation tokens, hence mode 0600.
  */
 import { z } from 'zod';
-import { readIfThere, replaceDurably } from '../durable-file.ts';
+import { destroyDurably, readIfThere, replaceDurably } from '../durable-file.ts';
 import { PanoramixError } from '../errors.ts';
 import { signedEntry } from '../mixnet/directory-texts.ts';
 
@@ -135,6 +135,11 @@ export class MixnetStateFile {
     const before = this.read();
     if (!before) throw new PanoramixError('config-invalid', `${this.path} is missing`);
     return this.write({ ...before, ...change });
+  }
+
+  /** Takes the file away, where what it led to is closed to us. */
+  forget(): void {
+    destroyDurably(this.path);
   }
 
   /** Remembers a text as signed, before it is. */

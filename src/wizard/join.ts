@@ -63,7 +63,10 @@ export async function joinPeer(options: JoinPeerOptions): Promise<Founded> {
       return { party, file, ground: await applyFounding(party, options, file, agreed) };
     } catch (error) {
       if (error instanceof MovedOn) continue;
-      throw asLate(error, file, here);
+      const reason = asLate(error, file, here);
+      // Another invitation may be used then: as long as we have signed nothing, nothing is to be remembered.
+      if (isClosed(reason) && Object.keys(file.read()?.signed ?? {}).length === 0) file.forget();
+      throw reason;
     }
   }
 }
@@ -77,6 +80,12 @@ function asLate(error: unknown, file: MixnetStateFile, { negotiationId }: Invita
     'the mixnet was founded without us: another has used this invitation, or it was given up',
     error,
   );
+}
+
+/** Whether an invitation leads nowhere any more. */
+function isClosed(error: unknown): boolean {
+  const { code } = asPanoramixError(error);
+  return code === 'invitation-used' || code === 'invitation-withdrawn';
 }
 
 function begin(
