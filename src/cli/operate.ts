@@ -13,16 +13,21 @@ const MAIN = fileURLToPath(
 );
 const LOOK_MS = 1_000;
 
-/** A program that a wizard has set up. */
-export interface Operated {
-  readonly verb: 'controller' | 'mix' | 'gateway';
+/** A verb with the configuration file that it goes by. */
+interface Verb {
+  readonly verb: string;
   readonly configPath: string;
+}
+
+/** A program that a wizard has set up. */
+export interface Operated extends Verb {
+  readonly verb: 'controller' | 'mix' | 'gateway';
   /** Messages in the INBOX of the cycle that is open; absent where there are no cycles. */
   readonly countMessages?: () => Promise<number>;
 }
 
 /** The command that starts a program, as D4.2 §5.1 writes it. */
-export function commandOf({ verb, configPath }: Operated): string {
+export function commandOf({ verb, configPath }: Verb): string {
   return `PANORAMIX_CONFIG=${quoted(configPath)} panoramix ${verb}`;
 }
 

@@ -4,7 +4,7 @@
  */
 import { Command } from 'commander';
 import { readConfig, section } from '../config.ts';
-import { asPanoramixError } from '../errors.ts';
+import { asPanoramixError, PanoramixError } from '../errors.ts';
 import { trustAuthorities } from '../tls-files.ts';
 import type { Answers } from '../wizard/dialogue/answers.ts';
 import { TerminalTalk } from '../wizard/dialogue/ask-terminal.ts';
@@ -17,7 +17,7 @@ import {
 } from '../wizard/dialogue/server-interview.ts';
 import { SERVER_QUESTIONS } from '../wizard/dialogue/server-questions.ts';
 import { nobody, type Talk } from '../wizard/dialogue/talk.ts';
-import { offerToRun, sayHowToStart } from './operate.ts';
+import { commandOf, offerToRun, sayHowToStart } from './operate.ts';
 import { EXIT, LEFT, runVerb } from './program.ts';
 
 const ALL: readonly Question[] = Object.values(SERVER_QUESTIONS);
@@ -45,11 +45,7 @@ async function runServerWizard(flags: DialogueFlags): Promise<number> {
     const answers = await openAnswers(talk, ALL, flags, './panserver.yaml');
     path = answers.config.path;
     await reviewIfComplete(answers);
-    await interviewServer(answers);
-    const config = readConfig(path);
-    trustAuthorities(config.tls_ca);
-    section(config, 'controller');
-    await checkServer(answers);
+    await setUp(answers);
     const operated = { verb: 'controller', configPath: path } as const;
     if (talk.answers) return await offerToRun(talk, operated);
     sayHowToStart(talk, operated);
@@ -57,8 +53,33 @@ async function runServerWizard(flags: DialogueFlags): Promise<number> {
   } catch (thrown) {
     talk.end();
     if (asPanoramixError(thrown).code !== 'wizard-left') throw thrown;
-    talk.lines(['', `Left. To go on from here: PANORAMIX_CONFIG=${path} panoramix server-wizard`]);
+    const goOn = commandOf({ verb: 'server-wizard', configPath: path });
+    talk.lines(['', `Left. To go on from here: ${goOn}`]);
     return LEFT;
+  }
+}
+
+/** Asks and checks; what is wrong may be put right elsewhere or answered anew, where somebody is there. */
+async function setUp(answers: Answers): Promise<void> {
+  const { talk, config: file } = answers;
+  for (let asks = true; ;) {
+    if (asks) await interviewServer(answers);
+    const config = readConfig(file.path);
+    trustAuthorities(config.tls_ca);
+    section(config, 'controller');
+    const problems = await checkServer(answers);
+    if (problems.length === 0) return;
+    if (!talk.answers) throw new PanoramixError('config-invalid', problems.join('; '));
+    for (const problem of problems) talk.warn(problem);
+    const next = await talk.choose({
+      message: 'What now?',
+      choices: [
+        { value: 'again', hint: 'check it again, when you have put that right' },
+        { value: 'change', hint: 'ask again, its answers as defaults' },
+      ],
+    });
+    asks = next === 'change';
+    if (asks) answers.review();
   }
 }
 

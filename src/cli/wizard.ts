@@ -30,7 +30,7 @@ import { nobody, type Talk } from '../wizard/dialogue/talk.ts';
 import type { Mixnet, WizardEvent } from '../wizard/options.ts';
 import { mixnetOf } from '../wizard/settle.ts';
 import { takePart } from '../wizard/take-part.ts';
-import { offerToRun, type Operated } from './operate.ts';
+import { commandOf, offerToRun, type Operated } from './operate.ts';
 import { EXIT, LEFT, runVerb } from './program.ts';
 import { addChangeCommands } from './wizard-change.ts';
 import { offerChanges } from './wizard-menu.ts';
@@ -118,7 +118,10 @@ async function runDialogue(flags: WizardFlags): Promise<number> {
   } catch (thrown) {
     talk.end();
     if (!stopping.signal.aborted && asPanoramixError(thrown).code !== 'wizard-left') throw thrown;
-    talk.lines(['', `Left. To go on from here: PANORAMIX_CONFIG=${path} panoramix wizard`]);
+    talk.lines([
+      '',
+      `Left. To go on from here: ${commandOf({ verb: 'wizard', configPath: path })}`,
+    ]);
     // All is on disk; a request that is under way would hold us up as long as its controller likes.
     return process.exit(LEFT);
   } finally {

@@ -137,22 +137,25 @@ async function askParams(
   await answers.ask(Q.BACKEND);
   await answers.ask(Q.BODY_LEN, String(said?.body_len ?? usual.BODY_LEN));
   const group = said?.group === 'P-224' ? '713' : (said?.group ?? usual.GROUP);
-  await answers.ask(purpose === 'mail' ? MAIL_GROUP : Q.GROUP, group);
+  await answers.ask(groupFor(purpose, Q.GROUP), group);
   await answers.ask(Q.HEADER_LEN, String(said?.header_len ?? usual.HEADER_LEN));
 }
 
-/** Mail's links would be ten times slower in P-224. */
-const MAIL_GROUP: Question = {
-  ...Q.GROUP,
-  choices: Q.GROUP.choices.map((choice) =>
-    choice.value === 'X25519' ? choice : { ...choice, unbuilt: true },
-  ),
-  parse: (text) => {
-    const parsed = Q.GROUP.parse(text);
-    if (!('value' in parsed) || parsed.value === 'X25519') return parsed;
-    return { problem: 'mail needs X25519' };
-  },
-};
+/** The question about GROUP, for a purpose: mail's links would be ten times slower in P-224. */
+export function groupFor(purpose: 'mail' | 'batch', question: Question): Question {
+  if (purpose === 'batch') return question;
+  return {
+    ...question,
+    choices: Q.GROUP.choices.map((choice) =>
+      choice.value === 'X25519' ? choice : { ...choice, unbuilt: true },
+    ),
+    parse: (text) => {
+      const parsed = question.parse(text);
+      if (!('value' in parsed) || parsed.value === 'X25519') return parsed;
+      return { problem: 'mail needs X25519' };
+    },
+  };
+}
 
 async function askFolder(answers: Answers): Promise<string> {
   for (let asked = await answers.ask(Q.data_dir); ; asked = await answers.askAnew(Q.data_dir)) {

@@ -3,10 +3,11 @@
  * answers before the controller is started.
  */
 import { dirname, resolve } from 'node:path';
-import { PanoramixError } from '../../errors.ts';
-import { readServerTls } from '../../tls-files.ts';
+import { asPanoramixError } from '../../errors.ts';
+import { readServerTls, type TlsFiles } from '../../tls-files.ts';
 import type { Answers } from './answers.ts';
 import { checkDoor, checkFolder, checkRedis, type Door, type Finding } from './checks.ts';
+import { groupFor } from './interview.ts';
 import { textOf } from './question.ts';
 import { PACKETS } from './questions.ts';
 import { SERVER_QUESTIONS as Q } from './server-questions.ts';
@@ -22,11 +23,19 @@ export async function interviewServer(answers: Answers): Promise<void> {
     await answers.ask(Q.TLS_KEY);
   } else if (url.protocol === 'https:') await answers.ask(Q.trusted_proxies);
   await answers.ask(Q.listen, proposedAddress(url, isOwnTls));
+  const before = answers.given(Q.purpose);
   const purpose = (await answers.ask(Q.purpose)) === 'batch' ? 'batch' : 'mail';
   await answers.ask(Q.BACKEND);
-  await answers.ask(Q.BODY_LEN, PACKETS[purpose].BODY_LEN);
-  await answers.ask(Q.GROUP, PACKETS[purpose].GROUP);
-  await answers.ask(Q.HEADER_LEN, PACKETS[purpose].HEADER_LEN);
+  // The packets of another purpose are no defaults for this one.
+  const isOther = before !== null && before !== purpose;
+  for (const [question, usual] of [
+    [Q.BODY_LEN, PACKETS[purpose].BODY_LEN],
+    [groupFor(purpose, Q.GROUP), PACKETS[purpose].GROUP],
+    [Q.HEADER_LEN, PACKETS[purpose].HEADER_LEN],
+  ] as const) {
+    if (isOther) await answers.askAnew(question, usual);
+    else await answers.ask(question, usual);
+  }
   await answers.ask(Q.server_name);
   await answers.ask(Q.data_dir);
   await answers.ask(Q.mixnet_file);
@@ -40,9 +49,9 @@ export function isServerComplete({ config }: Answers): boolean {
 
 /**
  * Checks what was answered: address, certificate, folder, redis-server, and whether the URL leads here.
- * @throws PanoramixError `config-invalid` where the controller could not run so, with everything that is wrong
+ * @returns everything with which the controller could not run, a sentence each
  */
-export async function checkServer(answers: Answers): Promise<void> {
+export async function checkServer(answers: Answers): Promise<string[]> {
   const { talk, config } = answers;
   const folder = dirname(config.path);
   const pathAt = (key: readonly string[]): string => resolve(folder, textOf(config.get(key)));
@@ -59,9 +68,12 @@ export async function checkServer(answers: Answers): Promise<void> {
     config.get(Q.TLS_CERT.key) === undefined
       ? null
       : { cert: pathAt(Q.TLS_CERT.key), key: pathAt(Q.TLS_KEY.key) };
-  if (tls) readServerTls(tls);
-  const door: Door = { host: host.replaceAll(/[[\]]/g, ''), port: Number(port), tls };
-  findings.push([`${host}:${port} is free, and ${url} leads there`, await checkDoor(door, url)]);
+  const certificate = tls && checkTls(tls);
+  if (certificate) findings.push(['the certificate can be shown', certificate]);
+  else {
+    const door: Door = { host: host.replaceAll(/[[\]]/g, ''), port: Number(port), tls };
+    findings.push([`${host}:${port} is free, and ${url} leads there`, await checkDoor(door, url)]);
+  }
   talk.end();
   const problems: string[] = [];
   for (const [what, finding] of findings) {
@@ -69,7 +81,17 @@ export async function checkServer(answers: Answers): Promise<void> {
     else if ('warning' in finding) talk.warn(finding.warning);
     else problems.push(finding.problem);
   }
-  if (problems.length > 0) throw new PanoramixError('config-invalid', problems.join('; '));
+  return problems;
+}
+
+/** Whether certificate and key can be read and belong together; what else it is shows at the door. */
+function checkTls(files: TlsFiles): Finding {
+  try {
+    readServerTls(files);
+    return null;
+  } catch (error) {
+    return { problem: asPanoramixError(error).message };
+  }
 }
 
 async function asksForFiles(answers: Answers): Promise<boolean> {
