@@ -1,6 +1,7 @@
 /** The questions as command line flags, and what was said on the command line as answers. */
 import { resolve } from 'node:path';
 import { Option, type Command } from 'commander';
+import { PanoramixError } from '../../errors.ts';
 import { Answers, collectSaid } from './answers.ts';
 import { ConfigFile } from './config-file.ts';
 import { wordsOf, type Question } from './question.ts';
@@ -54,6 +55,12 @@ export async function openAnswers(
 ): Promise<Answers> {
   const said = collectSaid(questions, saidByFlags(questions, flags, environment), flags.answers);
   const given = flags.config ?? process.env['PANORAMIX_CONFIG'];
+  if (given === undefined && !talk.answers) {
+    throw new PanoramixError(
+      'config-invalid',
+      'no configuration file: set PANORAMIX_CONFIG or give --config FILE',
+    );
+  }
   const path = resolve(
     given ??
       (await talk.text({

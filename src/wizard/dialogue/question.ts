@@ -84,7 +84,9 @@ export function parseUrl(text: string): Parsed {
 export function parseAddress(text: string): Parsed {
   const value = text.trim();
   const port = Number(/^(?:\[[^\]]+\]|[^:]+):(\d{1,5})$/.exec(value)?.[1]);
-  return port <= 65_535 ? { value } : { problem: 'expected HOST:PORT, such as 127.0.0.1:10034' };
+  // Port 0 would be another one at each start.
+  if (port >= 1 && port <= 65_535) return { value };
+  return { problem: 'expected HOST:PORT, such as 127.0.0.1:10034' };
 }
 
 /** One of the choices, in any case; another spelling may stand for one. */

@@ -208,7 +208,11 @@ export const QUESTIONS = {
     message: 'What is your node to be: mix, gateway, or both?{default}',
     help: 'A gateway takes and delivers mail beside your Postfix; a mix relays for others.',
     proposal: 'mix',
-    parse: parseList(/^(mix|gateway)$/i, 'mix, gateway, or both'),
+    parse: (text) =>
+      parseList(
+        /^(mix|gateway)$/i,
+        'mix, gateway, or both',
+      )(text.replace(/^\s*both\s*$/i, 'mix gateway')),
   },
   domains: {
     name: 'domains',

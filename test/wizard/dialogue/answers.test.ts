@@ -91,7 +91,14 @@ const CASES: Readonly<
   ticks_per_second: ['0.5', 0.5, [['0', /from 0.001/]]],
   loops_per_second: ['1', 1, [['never', /number/]]],
   mixes_per_route: ['3', 3, [['5', /to 4/]]],
-  smtp: ['127.0.0.1:10035', '127.0.0.1:10035', [['10035', /HOST:PORT/]]],
+  smtp: [
+    '127.0.0.1:10035',
+    '127.0.0.1:10035',
+    [
+      ['10035', /HOST:PORT/],
+      ['127.0.0.1:0', /HOST:PORT/],
+    ],
+  ],
   lmtp: ['[::1]:24', '[::1]:24', [['::1:24', /HOST:PORT/]]],
   reinject: ['localhost:10036', 'localhost:10036', [['localhost', /HOST:PORT/]]],
   deliver: ['10.0.0.1:25', '10.0.0.1:25', [['10.0.0.1:99999', /HOST:PORT/]]],
@@ -103,6 +110,10 @@ const CASES: Readonly<
   EP_DESCRIPTION: ['', '', [['d'.repeat(1025), /at most 1024/]]],
 };
 const ALL: readonly Question[] = Object.values(QUESTIONS);
+
+test('a node may be both, in the words of the question', (t) => {
+  t.deepEqual(QUESTIONS.roles.parse(' Both'), { value: ['mix', 'gateway'] });
+});
 
 for (const [name, [good, value, bad]] of Object.entries(CASES)) {
   const question: Question = QUESTIONS[name as keyof typeof QUESTIONS];

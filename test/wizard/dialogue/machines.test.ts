@@ -42,6 +42,11 @@ test.serial(
   async (t) => {
     const { url } = await privateController(t, store());
     const config = join(folderFor(t), 'panoramix.yaml');
+    for (const verb of ['wizard', 'server-wizard']) {
+      const nowhere = await run(verb, verb === 'wizard' ? [] : ['--yes']);
+      t.is(nowhere.code, 2);
+      t.regex(nowhere.said, /no configuration file: set PANORAMIX_CONFIG or give --config FILE/);
+    }
     const nothing = await run('wizard', ['--config', config]);
     t.is(nothing.code, 2);
     t.regex(
