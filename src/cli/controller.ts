@@ -8,7 +8,7 @@ import { type Controller, createController } from '../../controller/app.ts';
 import { LIMITS } from '../../controller/limits.ts';
 import { type Address, isLoopback, readConfig, section, type Config } from '../config.ts';
 import { native } from '../crypto/native.ts';
-import { PanoramixError } from '../errors.ts';
+import { asPanoramixError, PanoramixError } from '../errors.ts';
 import { createLog, type Log } from '../log.ts';
 import { MixnetStateFile } from '../mixer/mixnet-state.ts';
 import { openStore } from '../redis/embedded.ts';
@@ -60,7 +60,7 @@ async function startController(config: Config, log: Log): Promise<Running> {
     catalogUrl,
     log,
     limits: { ...LIMITS, trustedProxies },
-    ...(mixnetFile && { nodes: new NodesOfStateFile(mixnetFile) }),
+    ...(mixnetFile && { nodes: new NodesOfStateFile(mixnetFile, log) }),
     ...(proposal && { proposal }),
   });
   let unwatch: () => void;
@@ -97,7 +97,11 @@ async function startListening(
     const renew = (renewed: ServerTls): void => server.setSecureContext(renewed);
     return watchServerTls(files, certificate, renew, { log });
   } catch (cause) {
-    throw new PanoramixError('listen-failed', `cannot listen on ${host}:${port}`, cause);
+    throw new PanoramixError(
+      'listen-failed',
+      `${host}:${port} cannot be listened on: ${asPanoramixError(cause).message}`,
+      cause,
+    );
   }
 }
 
@@ -106,11 +110,14 @@ class NodesOfStateFile {
   readonly #file: MixnetStateFile;
   #peerIds: ReadonlySet<string> = new Set();
   #mixnetId: string | null = null;
+  readonly #log: Log;
   #lookedMs = 0;
   #changedMs = 0;
+  #hasWarned = false;
 
-  constructor(path: string) {
+  constructor(path: string, log: Log) {
     this.#file = new MixnetStateFile(path);
+    this.#log = log;
   }
 
   has(peerId: string): boolean {
@@ -128,10 +135,21 @@ class NodesOfStateFile {
     if (Date.now() - this.#lookedMs < LOOK_MS) return;
     this.#lookedMs = Date.now();
     const changedMs = statSync(this.#file.path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+    if (changedMs === 0) this.#warnOnce();
     if (changedMs === this.#changedMs) return;
     this.#changedMs = changedMs;
     const state = this.#file.read();
     this.#peerIds = new Set(state?.nodes);
     this.#mixnetId = state?.mixnet_id ?? null;
+  }
+
+  /** Who posts here and is refused for it sees his own log alone. */
+  #warnOnce(): void {
+    if (this.#hasWarned) return;
+    this.#hasWarned = true;
+    this.#log.warn(
+      { file: this.#file.path },
+      `No nodes are known yet, whoever posts is a stranger: ${this.#file.path} is not there (controller.mixnet_file, as your node's wizard writes it)`,
+    );
   }
 }
