@@ -10,6 +10,8 @@ import type { ChoicePrompt, Talk, TextPrompt } from './talk.ts';
 
 const FRAMES = ['◒', '◐', '◓', '◑'];
 const FRAME_MS = 150;
+/** With the blank before the right edge, where some terminals break a line already. */
+const BAR_COLUMNS = 4;
 const SECRET_MASK = '•';
 
 /** A person at a terminal. */
@@ -68,7 +70,7 @@ export class TerminalTalk implements Talk {
     const { proposal = null, refuse } = prompt;
     const common = {
       // Of these prompts the library wraps the message without its bar; of a choice with it.
-      message: messageOf(prompt, `${styleText('gray', '│')}  `),
+      message: messageOf(prompt, { bar: `${styleText('gray', '│')}  ` }),
       validate: (typed: string | undefined): string | undefined => {
         const answer = typed === undefined || typed === '' ? proposal : typed;
         if (answer === null) return 'say something here';
@@ -89,7 +91,7 @@ export class TerminalTalk implements Talk {
   async choose(prompt: ChoicePrompt): Promise<string> {
     return await this.#ask(prompt.moot, (signal) =>
       select<string>({
-        message: messageOf(prompt, ''),
+        message: messageOf(prompt),
         options: prompt.choices.map(({ value, hint, unbuilt }) => ({
           value,
           ...(hint !== undefined && { hint }),
@@ -150,11 +152,24 @@ export class TerminalTalk implements Talk {
   }
 }
 
-/** The question, and below it, more quietly, what it is for. */
+/** The question, and below it, more quietly, what it is for. With a bar in lines that need no more breaking. */
 function messageOf(
-  { message, help }: { readonly message: string; readonly help?: string },
-  bar: string,
+  { message, help = '' }: { readonly message: string; readonly help?: string },
+  folding?: { readonly bar: string },
 ): string {
-  if (help === undefined || help === '') return message;
-  return `${message}\n${bar}${styleText('dim', help)}`;
+  const fold = (words: string): string[] =>
+    folding ? folded(words, (process.stdout.columns ?? 80) - BAR_COLUMNS) : [words];
+  const quiet = help === '' ? [] : fold(help).map((line) => styleText('dim', line));
+  return [...fold(message), ...quiet].join(`\n${folding?.bar ?? ''}`);
+}
+
+/** Lines of so many columns, broken at blanks; a longer word has one of its own. */
+function folded(words: string, columns: number): string[] {
+  const lines: string[] = [];
+  for (const word of words.split(' ')) {
+    const longer = `${lines.at(-1) ?? ''} ${word}`;
+    if (lines.length > 0 && longer.length <= columns) lines[lines.length - 1] = longer;
+    else lines.push(word);
+  }
+  return lines;
 }

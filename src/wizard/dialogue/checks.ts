@@ -157,5 +157,6 @@ function causeOf(error: unknown): string {
   while (inner instanceof Error && inner.cause instanceof Error) inner = inner.cause;
   if (!(inner instanceof Error)) return String(inner);
   const { code } = inner as NodeJS.ErrnoException;
+  if (code === 'ERR_SSL_WRONG_VERSION_NUMBER') return 'TLS is not spoken there: is its URL http?';
   return inner.message || code || inner.name;
 }

@@ -82,7 +82,7 @@ export class LogView {
       case 'directory-taken':
         return `Routing by directory number ${text(fields['number'])}: ${text(fields['nodes'])} nodes, until ${text(fields['validUntil'])}`;
       case 'mail-prepared':
-        return `A mail is on its way in ${text(fields['packets'])} packets`;
+        return `A mail is on its way in ${counted(fields['packets'], 'packet')}`;
       default:
         return typeof fields.msg === 'string' ? fields.msg : null;
     }
@@ -97,7 +97,9 @@ type Fields = Readonly<Record<string, unknown>> & {
 
 function problem(fields: Fields): string {
   const { msg, reason, detail } = fields as Record<string, unknown>;
-  const why = [reason, detail].filter((part) => typeof part === 'string').join(': ');
+  const why = [reason, detail]
+    .filter((part) => typeof part === 'string' && !text(msg).startsWith(`${part}:`))
+    .join(': ');
   return `! ${text(msg)}${why && ` (${why})`}`;
 }
 
@@ -112,6 +114,10 @@ function answered(fields: Fields): string | null {
 
 function text(value: unknown): string {
   return typeof value === 'string' || typeof value === 'number' ? String(value) : '';
+}
+
+function counted(count: unknown, what: string): string {
+  return `${text(count)} ${what}${count === 1 ? '' : 's'}`;
 }
 
 function parseLine(line: string): Fields | null {

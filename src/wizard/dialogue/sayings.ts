@@ -105,5 +105,6 @@ function shortInvitation(invitation: string): string {
 }
 
 function plain(value: unknown): string {
+  if (value === null) return 'none';
   return typeof value === 'string' ? value : JSON.stringify(value);
 }
