@@ -67,7 +67,7 @@ test('for people: what if we were ten providers, in a column beside what is, and
 
 test('its defaults are those of a mixnet that is founded without any', (t) => {
   const text =
-    'name: a\ndata_dir: d\ngateway: {}\nmixnet: { action: create, catalog_url: "http://a/" }\n';
+    'name: a\ndata_dir: d\ngateway: {}\nmixnet: { action: create, catalog_url: "http://127.0.0.1:8000/" }\n';
   const { mixnet, gateway } = parseConfig(text, '/a.yaml');
   t.like(mixnet?.traffic, {
     delay_mean_ms: DEFAULT_SPEC.delayMeanMs,
