@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
-import { contributionText } from '../../src/api/contribution.ts';
+import { contributionText, type ContributionData } from '../../src/api/contribution.ts';
 import { agree, retrying, type Agreement, type Draft, type Party } from '../../src/client/agree.ts';
 import type { ControllerClient } from '../../src/client/controller.ts';
 import { readMeeting, type Statement } from '../../src/client/meeting.ts';
@@ -136,7 +136,9 @@ test('a refusal is signed and said once, and a better text is taken after it', a
   const id = await one.createNegotiation();
   const agreeing = agree(partyOf(t, two), agreementOn(id, { review: goodOnly }));
   await say(one, id, { data: { good: false }, info: INFO }, signers);
-  await sleep(300);
+  const refusals = async (): Promise<readonly ContributionData[]> =>
+    (await one.listContributions(id)).filter(({ text }) => text.includes('not-good'));
+  while ((await refusals()).length === 0) await sleep(20);
   // A party that was killed and comes again reads its own refusal and does not repeat it.
   const ending = new AbortController();
   const wait = (delayMs: number): Promise<void> =>
@@ -145,11 +147,9 @@ test('a refusal is signed and said once, and a better text is taken after it', a
   await sleep(200);
   ending.abort();
   await t.throwsAsync(again, { name: 'AbortError' });
-  const refusals = (await one.listContributions(id)).filter(({ text }) =>
-    text.includes('not-good'),
-  );
-  t.is(refusals.length, 1);
-  t.is(refusals[0]?.signer_key_id, two.identity.peerId);
+  const said = await refusals();
+  t.is(said.length, 1);
+  t.is(said[0]?.signer_key_id, two.identity.peerId);
   await say(one, id, { data: { good: true }, info: INFO }, signers);
   t.deepEqual((await agreeing).consensus.body.data, { good: true });
 });
