@@ -87,6 +87,7 @@ export function negotiationView(negotiation: Negotiation): NegotiationData {
     consensus: null,
     signings: [],
     ...(parties !== null && { signers: [...parties.keys], needed: parties.needed }),
+    ...(parties !== null && parties.required.length > 0 && { required: [...parties.required] }),
   };
 }
 

@@ -50,6 +50,8 @@ export const openNegotiation = z.strictObject({
   signings: z.array(z.never()).max(0),
   signers: z.array(hex64).max(SIGNERS_MAX).optional(),
   needed: z.int().min(1).optional(),
+  /** Those without whom it does not end, where there are any. */
+  required: z.array(hex64).max(SIGNERS_MAX).optional(),
 });
 
 /** A negotiation that has ended: the record of what was agreed. */

@@ -59,13 +59,17 @@ export function amongOwners({ terms }: Pick<SnapshotGround, 'terms'>): {
   };
 }
 
-/** Whether a snapshot can be agreed on in a negotiation: it is open among just the owners, by just their rule. */
+/**
+ * Whether a snapshot can be agreed on in a negotiation: it is open among just the owners, by just their rule, and
+ * whoever opened it requires nobody in particular: without him it would never end.
+ */
 export function isUsable(
   negotiation: NegotiationData | null,
   ground: Pick<SnapshotGround, 'terms'>,
 ): boolean {
   if (negotiation?.status !== 'OPEN') return false;
-  const { signers, needed } = negotiation;
+  const { signers, needed, required = [] } = negotiation;
+  if (required.length > 0) return false;
   const among = amongOwners(ground);
   return canonicalText(signers ?? null) === canonicalText(among.signers) && needed === among.needed;
 }

@@ -130,6 +130,8 @@ test('a negotiation can be used that is open among just the owners, by just thei
   t.false(isUsable({ ...open, signings: [], signers, needed: 3 }, ground));
   t.false(isUsable({ ...open, signings: [], signers, needed: 1 }, ground));
   t.false(isUsable({ ...open, signings: [], signers: signers.slice(1), needed: 2 }, ground));
+  const required = signers.slice(0, 1);
+  t.false(isUsable({ ...open, signings: [], signers, needed: 2, required }, ground));
   t.false(isUsable({ ...open, signings: [] }, ground));
   return t.false(isUsable(null, ground));
 });
