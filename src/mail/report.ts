@@ -101,10 +101,12 @@ export function writeReport(
   recipients: readonly ReportRecipient[],
   options: ReportOptions,
 ): Report {
-  const returned = returnedPart(mail);
-  const text = statusText(mail, recipients, options) + returned.fields;
+  const returned = returnedPart(mail, options.action);
+  const addresses = [mail.sender, ...recipients.map(({ address }) => address)];
+  // By addresses alone: what a text says asks no mail server for more than 8BITMIME.
+  const smtputf8 = !addresses.every((address) => isAscii(fromUtf8(address)));
+  const text = statusText(mail, recipients, options, smtputf8) + returned.fields;
   const data = concat(fromUtf8(text), returned.bytes, fromUtf8(`\r\n--${options.id}--\r\n`));
-  const smtputf8 = !isAscii(fromUtf8(text));
   return { data, smtputf8, body: isAscii(data) ? '7BIT' : '8BITMIME' };
 }
 
@@ -112,17 +114,15 @@ function statusText(
   mail: ReportedMail,
   recipients: readonly ReportRecipient[],
   options: ReportOptions,
+  isUtf8: boolean,
 ): string {
   const { action, domain, arrivedMs, untilMs, nowMs, id } = options;
-  const isUtf8 = [mail.sender, ...recipients.map(({ address }) => address)].some(
-    (address) => !isAscii(fromUtf8(address)),
-  );
   const perRecipient = recipients.map(({ address, status, reply }) => [
     // RFC 6533 §3 where an address is not ASCII.
     `Final-Recipient: ${isAscii(fromUtf8(address)) ? 'rfc822' : 'utf-8'}; ${address}`,
     `Action: ${action}`,
     `Status: ${status}`,
-    ...(reply === null ? [] : [`Diagnostic-Code: smtp; ${oneLine(reply)}`]),
+    ...(reply === null ? [] : [`Diagnostic-Code: smtp; ${diagnostic(reply, isUtf8)}`]),
     ...(action === 'delayed' ? [`Will-Retry-Until: ${dateText(untilMs)}`] : []),
     '',
   ]);
@@ -189,9 +189,15 @@ function reasonText(status: string): string {
   return texts[status] ?? `it could not be delivered (${status})`;
 }
 
-/** The original mail as the last part, whole where the sender asked for it and it is not too large. */
-function returnedPart(mail: ReportedMail): { readonly fields: string; readonly bytes: Uint8Array } {
-  const kept = returnable(mail.isWhole ? mail.ret : undefined, mail.data);
+/**
+ * The original mail as the last part, whole where the sender asked for it and it is not too large. A mail
+ * that is only late comes back as its header, whatever he asked for (RFC 3461 §4.3).
+ */
+function returnedPart(
+  mail: ReportedMail,
+  action: ReportAction,
+): { readonly fields: string; readonly bytes: Uint8Array } {
+  const kept = returnable(mail.isWhole && action === 'failed' ? mail.ret : undefined, mail.data);
   const isFull = kept.isWhole;
   const bytes = kept.data;
   const isEightBit = !isAscii(bytes);
@@ -204,6 +210,11 @@ function returnedPart(mail: ReportedMail): { readonly fields: string; readonly b
 function headerOf(data: Uint8Array): Uint8Array {
   const last = scanHeader(data.subarray(0, HEADER_BYTES_MAX)).fields.at(-1);
   return data.subarray(0, last?.end ?? 0);
+}
+
+/** A `message/delivery-status` is 7-bit (RFC 3464 §2.1); the explanation has the whole reply. */
+function diagnostic(reply: string, isUtf8: boolean): string {
+  return isUtf8 ? oneLine(reply) : oneLine(reply).replaceAll(/[^ -~]/gu, '?');
 }
 
 function oneLine(reply: string): string {

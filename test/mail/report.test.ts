@@ -112,6 +112,26 @@ test('an address that is not ASCII makes it a report of RFC 6533', (t) => {
   t.is(report.body, '8BITMIME');
 });
 
+test('a text that is not ASCII asks for no SMTPUTF8, which many mailbox servers do not offer', async (t) => {
+  const reply = '550 5.1.1 Benutzer gelöscht';
+  const contact = 'Fragen? abuse@far.test hört zu.';
+  const report = writeReport(mail, [{ ...unknownUser, reply }], { ...options, contact });
+  t.false(report.smtputf8);
+  t.is(report.body, '8BITMIME');
+  const { parsed, part } = await partsOf(report);
+  t.regex(parsed.text ?? '', /gelöscht[^]*hört zu/);
+  const status = part('message/delivery-status') ?? '';
+  t.regex(status, /^Diagnostic-Code: smtp; 550 5\.1\.1 Benutzer gel\?scht\r?$/m);
+});
+
+test('a mail that is only late does not come back whole, whatever RET says', (t) => {
+  const late = { ...options, action: 'delayed' } as const;
+  const waiting = { address: 'bob@far.test', status: '4.4.7', reply: null };
+  const text = toUtf8(writeReport({ ...mail, ret: 'FULL' }, [waiting], late).data);
+  t.false(text.includes('secret body'));
+  t.true(text.includes('Content-Type: text/rfc822-headers\r\n\r\nFrom: alice@near.test'));
+});
+
 test("a hostile server's reply cannot add a field, and a page of it is cut", (t) => {
   const reply = `550 5.1.1 no\r\nX-Added: yes\r\n\r\n--${ID}--\r\n${'x'.repeat(5_000)}`;
   const report = writeReport(mail, [{ ...unknownUser, reply }], options);
