@@ -24,7 +24,7 @@ export class OptOutList {
   /** Whether a recipient, any extension of his address, or all of his domain is on the list. */
   has({ local, domain }: Mailbox): boolean {
     this.#refresh();
-    const folded = local.toLowerCase();
+    const folded = unquoted(local).toLowerCase();
     const names = [`@${domain}`, `${folded}@${domain}`, `${withoutExtension(folded)}@${domain}`];
     return names.some((name) => this.#names.has(name));
   }
@@ -81,11 +81,16 @@ function nameOf(entry: string): string | null {
     return null;
   }
   const { local, domain } = path.mailbox;
-  return isDomain ? `@${domain}` : `${local.toLowerCase()}@${domain}`;
+  return isDomain ? `@${domain}` : `${unquoted(local).toLowerCase()}@${domain}`;
+}
+
+/** `"bob"` and `b\ob` are bob to a mail server (RFC 5321 §4.1.2): no spelling gets past the list. */
+function unquoted(local: string): string {
+  return local.replaceAll(/\\(.)|"/gsu, '$1');
 }
 
 /** `bob+lists` is bob (Postfix's usual `recipient_delimiter`). */
 function withoutExtension(local: string): string {
   const plus = local.indexOf('+');
-  return plus > 0 && !local.startsWith('"') ? local.slice(0, plus) : local;
+  return plus > 0 ? local.slice(0, plus) : local;
 }

@@ -99,6 +99,11 @@ test('who is on the opt-out list gets no mail, with any extension and in any cas
     ['anybody@sub.xn--bcher-kva.example', false],
     ['al+x@own.example', true],
     ['al@own.example', false],
+    ['"bob"@own.example', true],
+    ['"B\\ob"@own.example', true],
+    ['b\\ob@own.example', true],
+    ['"bob+lists"@own.example', true],
+    ['"bob b"@own.example', false],
   ] as const;
   for (const [address, isListed] of rows) t.is(list.has(mailbox(address)), isListed, address);
   const { said } = policy({ list });
