@@ -22,8 +22,10 @@ import { decodeHeaded, encodeHeaded } from './headed-bytes.ts';
 const LOOK_MS = 5_000;
 /** As long as a mail is tried: who has not been reached by then will not be. */
 const TRIED_MS = 5 * DAY_MS;
-/** A mail server that is away is asked so often in one look. */
+/** A mail server that puts off so many users in one look is away. */
 const DEFERRED_MAX = 3;
+/** Longer than any pause that is drawn. */
+const PAUSE_MS_MAX = 3_600_000;
 
 export interface ReporterOptions {
   readonly reports: ReportStore;
@@ -56,8 +58,8 @@ type End = 'report-delivered' | 'report-mixed' | 'report-refused' | 'report-expi
 export class Reporter {
   readonly #options: ReporterOptions;
   readonly #again = new Map<string, { readonly failures: number; readonly atMs: number }>();
-  /** How often the mail server has put off a report in this look. */
-  #deferred = 0;
+  /** Users whose reports the mail server has put off in this look. */
+  readonly #deferred = new Set<string>();
   #timer: NodeJS.Timeout | null = null;
   #running: Promise<void> | null = null;
   #isStopped = false;
@@ -96,12 +98,17 @@ export class Reporter {
   /** Tries every report whose time has come, once. */
   async look(): Promise<void> {
     const { reports, now } = this.#options;
-    const waiting = await reports.waiting();
-    for (const name of this.#again.keys()) if (!waiting.includes(name)) this.#again.delete(name);
-    this.#deferred = 0;
-    for (const name of waiting) {
+    const waiting = new Set(await reports.waiting());
+    for (const name of this.#again.keys()) if (!waiting.has(name)) this.#again.delete(name);
+    this.#deferred.clear();
+    // Who waits longest comes first: the order of the store is always the same.
+    const due = [...waiting]
+      .map((name) => ({ name, atMs: this.#againAtMs(name) }))
+      .filter(({ atMs }) => atMs <= now())
+      .toSorted((left, right) => left.atMs - right.atMs);
+    for (const { name } of due) {
       if (this.#isStopped) return;
-      if ((this.#again.get(name)?.atMs ?? 0) <= now()) await this.#try(name);
+      await this.#tryOrPutOff(name);
     }
   }
 
@@ -116,16 +123,39 @@ export class Reporter {
       .finally(() => (this.#running = null));
   }
 
+  /** A clock that was set back must not keep a report for longer than any pause is. */
+  #againAtMs(name: string): number {
+    const atMs = this.#again.get(name)?.atMs ?? 0;
+    return atMs > this.#options.now() + PAUSE_MS_MAX ? 0 : atMs;
+  }
+
+  /** A report that cannot be sent for a fault of ours holds up no other. */
+  async #tryOrPutOff(name: string): Promise<void> {
+    try {
+      await this.#try(name);
+    } catch (thrown) {
+      const { code } = asPanoramixError(thrown);
+      if (code === 'redis-unavailable') throw thrown;
+      this.#putOff(name);
+      this.#options.log.error({ event: 'report-waits', reason: code }, 'A report cannot be sent');
+    }
+  }
+
+  #putOff(name: string): void {
+    const failures = (this.#again.get(name)?.failures ?? 0) + 1;
+    const atMs = this.#options.now() + backoffMs('delivery', failures);
+    this.#again.set(name, { failures, atMs });
+  }
+
   async #try(name: string): Promise<void> {
-    const { reports, counters, log, now } = this.#options;
+    const { reports, counters, log } = this.#options;
     const piece = await reports.load(name);
     if (piece === null) return;
     const decoded = decodeHeaded(piece);
     const head = decoded.head as Head;
     const end = await this.#send(head, decoded.bytes);
     if (end === 'wait') {
-      const failures = (this.#again.get(name)?.failures ?? 0) + 1;
-      this.#again.set(name, { failures, atMs: now() + backoffMs('delivery', failures) });
+      this.#putOff(name);
       return;
     }
     await reports.settle(head.id);
@@ -141,11 +171,14 @@ export class Reporter {
     const { directory, me, now } = this.#options;
     const domain = domainOf(head.to);
     const last = directory.last();
-    if (now() > head.madeMs + TRIED_MS || domain === null) return 'report-expired';
+    if (domain === null) return 'report-expired';
+    // In this order: by a clock that is wrong by days, no directory would hold.
+    const isOld = now() > head.madeMs + TRIED_MS;
+    const held = directory.current();
+    if (isOld && held.ok) return 'report-expired';
     if (last !== null && nodeByPeer(last, me)?.domains.includes(domain) === true) {
       return await this.#deliver(head, data);
     }
-    const held = directory.current();
     const exit = held.ok ? exitForDomain(held.directory, domain) : null;
     // Nowhere else: outside the mixnet the report itself would tell who wrote to whom.
     if (exit === null || exit.peerId === me) return 'wait';
@@ -153,7 +186,9 @@ export class Reporter {
   }
 
   async #deliver(head: Head, data: Uint8Array): Promise<End> {
-    if (this.#deferred >= DEFERRED_MAX) return 'wait';
+    // Where his mailbox alone takes nothing, others do not wait for it.
+    const user = head.to.toLowerCase();
+    if (this.#deferred.has(user) || this.#deferred.size >= DEFERRED_MAX) return 'wait';
     const { accepted, refused } = await this.#options.deliver({
       messageId: head.id,
       from: '',
@@ -165,7 +200,7 @@ export class Reporter {
     });
     if (accepted.length > 0) return 'report-delivered';
     if (refused.some(({ permanent }) => permanent)) return 'report-refused';
-    this.#deferred++;
+    this.#deferred.add(user);
     return 'wait';
   }
 

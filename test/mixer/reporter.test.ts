@@ -89,6 +89,55 @@ test('while the mail server is away it is asked a few times, and others get thei
   t.is(new Set(given).size, 20);
 });
 
+test('one full mailbox and one faulty report hold up nobody else, however many reports wait', async (t) => {
+  const reached = new Set<string>();
+  const { reporter, keep, clock } = await open(t, {
+    deliver: async ({ recipients: [recipient] }) => {
+      const address = recipient?.address ?? '';
+      if (address.startsWith('faulty')) throw new Error('a bug');
+      if (!address.startsWith('full')) reached.add(address);
+      const refused = [{ address, reply: '452 4.2.2 full', permanent: false }];
+      const taken = { accepted: [address], refused: [] };
+      return await Promise.resolve(reached.has(address) ? taken : { accepted: [], refused });
+    },
+  });
+  for (let i = 0; i < 30; i++) await keep('full@own.test');
+  for (let i = 0; i < 10; i++) {
+    await keep('faulty@own.test');
+    await keep(`u${i}@own.test`);
+  }
+  await reporter.look();
+  t.is(reached.size, 10);
+  await keep('late@own.test');
+  clock.nowMs += 300_000;
+  await reporter.look();
+  t.is(reached.size, 11);
+});
+
+test('a clock that is days ahead ends no report, and set back it keeps none waiting', async (t) => {
+  let isRight = true;
+  const { reporter, keep, answers, counters, clock, given } = await open(t, {
+    directory: {
+      current: () =>
+        isRight ? { ok: true, directory } : { ok: false, reason: 'directory-expired' },
+      last: () => directory,
+    },
+  });
+  answers.reply = '451 4.3.0 away';
+  await keep('ada@own.test');
+  await keep('bob@other.test');
+  clock.nowMs += 6 * 86_400_000;
+  isRight = false;
+  await reporter.look();
+  t.is(counters.of('report-expired'), 0);
+  clock.nowMs -= 6 * 86_400_000;
+  isRight = true;
+  answers.reply = '250 ok';
+  await reporter.look();
+  t.is(counters.of('report-mixed'), 1);
+  t.is(counters.of('report-delivered'), 1, String(given.length));
+});
+
 test('a user who is gone ends his report; a mixnet that takes nothing now does not', async (t) => {
   let isFull = true;
   const { reporter, keep, answers, counters, clock } = await open(t, {
