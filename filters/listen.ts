@@ -4,7 +4,7 @@
  */
 import type { AddressInfo } from 'node:net';
 import { isLoopback, type Address } from '../src/config.ts';
-import { asPanoramixError, PanoramixError } from '../src/errors.ts';
+import { PanoramixError, wordsOf } from '../src/errors.ts';
 import type { Log } from '../src/log.ts';
 import type { ReceiveMail } from './filter-connection.ts';
 import { SmtpListener } from './smtp-listener.ts';
@@ -116,7 +116,7 @@ async function bind(door: SmtpListener, name: string, address: Address): Promise
   } catch (error) {
     throw new PanoramixError(
       'listen-failed',
-      `gateway.${name}: ${address.host}:${address.port} cannot be listened on: ${asPanoramixError(error).message}`,
+      `gateway.${name}: ${address.host}:${address.port} cannot be listened on: ${wordsOf(error)}`,
       error,
     );
   }

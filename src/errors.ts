@@ -194,9 +194,10 @@ export function isUnreachable(code: ErrorCode): boolean {
 /** Any thrown value as a `PanoramixError`; what we do not know is `unexpected`, so temporary. */
 export function asPanoramixError(thrown: unknown): PanoramixError {
   if (thrown instanceof PanoramixError) return thrown;
-  return new PanoramixError(
-    'unexpected',
-    thrown instanceof Error ? thrown.message : String(thrown),
-    thrown,
-  );
+  return new PanoramixError('unexpected', wordsOf(thrown), thrown);
+}
+
+/** What somebody else's error says, such as the operating system's: for the detail of one of ours. */
+export function wordsOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
 }

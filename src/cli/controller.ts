@@ -8,7 +8,7 @@ import { type Controller, createController } from '../../controller/app.ts';
 import { LIMITS } from '../../controller/limits.ts';
 import { type Address, isLoopback, readConfig, section, type Config } from '../config.ts';
 import { native } from '../crypto/native.ts';
-import { asPanoramixError, PanoramixError } from '../errors.ts';
+import { PanoramixError, wordsOf } from '../errors.ts';
 import { createLog, type Log } from '../log.ts';
 import { MixnetStateFile } from '../mixer/mixnet-state.ts';
 import { openStore } from '../redis/embedded.ts';
@@ -99,7 +99,7 @@ async function startListening(
   } catch (cause) {
     throw new PanoramixError(
       'listen-failed',
-      `${host}:${port} cannot be listened on: ${asPanoramixError(cause).message}`,
+      `${host}:${port} cannot be listened on: ${wordsOf(cause)}`,
       cause,
     );
   }

@@ -29,5 +29,6 @@ test('a port that is taken is said so, and the other door is shut again', async 
     listen({ ...options, lmtp: { host: '127.0.0.1', port: 0 }, smtp: first.smtp }),
   );
   t.like(error, { code: 'listen-failed' });
+  t.regex(error?.message ?? '', /gateway\.smtp: \S+ cannot be listened on: listen EADDRINUSE/);
   await first.stop();
 });

@@ -4,7 +4,7 @@
  */
 import { isMap, parseDocument, YAMLMap, type Document } from 'yaml';
 import { readIfThere, replaceDurably } from '../../durable-file.ts';
-import { PanoramixError } from '../../errors.ts';
+import { PanoramixError, wordsOf } from '../../errors.ts';
 import type { Value } from './question.ts';
 
 /** A configuration file that is being filled. */
@@ -18,11 +18,11 @@ export class ConfigFile {
    * Reads the file, if it is there.
    * @param path absolute
    * @param heading the first comment of a new file
-   * @throws PanoramixError `config-invalid` where it is no YAML; it is never overwritten then
+   * @throws PanoramixError `config-invalid` where it cannot be read or is no YAML; it is never overwritten then
    */
   constructor(path: string, heading: string) {
     this.path = path;
-    const text = readIfThere(path);
+    const text = named(path, () => readIfThere(path));
     this.wasThere = text !== null;
     this.#document = parseDocument(text ?? '', { uniqueKeys: true });
     const [error] = this.#document.errors;
@@ -43,7 +43,10 @@ export class ConfigFile {
     return typeof value === 'object' && 'toJSON' in value ? this.#plain(key) : value;
   }
 
-  /** Writes an answer, durably. */
+  /**
+   * Writes an answer, durably.
+   * @throws PanoramixError `config-invalid` where the file cannot be written
+   */
   set(key: readonly string[], value: Value): void {
     for (let length = 1; length < key.length; length++) {
       const above = key.slice(0, length);
@@ -52,7 +55,8 @@ export class ConfigFile {
       }
     }
     this.#document.setIn(key, Array.isArray(value) ? this.#list(value) : value);
-    replaceDurably(this.path, this.#document.toString({ lineWidth: 0 }));
+    const text = this.#document.toString({ lineWidth: 0 });
+    named(this.path, () => replaceDurably(this.path, text));
   }
 
   #list(values: readonly string[]): unknown {
@@ -63,5 +67,15 @@ export class ConfigFile {
     let value: unknown = this.#document.toJS();
     for (const name of key) value = (value as Record<string, unknown> | undefined)?.[name];
     return value;
+  }
+}
+
+/** A file system's error says what it was about, but not that this is the configuration. */
+function named<Result>(path: string, act: () => Result): Result {
+  try {
+    return act();
+  } catch (error) {
+    const why = wordsOf(error);
+    throw new PanoramixError('config-invalid', `the configuration file ${path}: ${why}`, error);
   }
 }

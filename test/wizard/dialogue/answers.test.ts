@@ -163,6 +163,27 @@ test('each default that is shown is an answer that is taken', (t) => {
   }
 });
 
+test('a configuration file that cannot be read or written is named, with what is wrong', async (t) => {
+  const blocked = join(folderFor(t), 'file');
+  writeFileSync(blocked, '');
+  t.throws(() => new ConfigFile(join(blocked, 'config.yaml'), 'test'), {
+    code: 'config-invalid',
+    message: /the configuration file \S+config\.yaml: ENOTDIR/,
+  });
+  const folder = join(folderFor(t), 'later');
+  const config = new ConfigFile(join(folder, 'config.yaml'), 'test');
+  writeFileSync(folder, '');
+  await t.throwsAsync(
+    answersOf(config, collectSaid(ALL, new Map([['PEER_NAME', 'peer1']]), undefined)).ask(
+      QUESTIONS.PEER_NAME,
+    ),
+    {
+      code: 'config-invalid',
+      message: /the configuration file \S+config\.yaml: E/,
+    },
+  );
+});
+
 test('names and flags are different for each question of a wizard', (t) => {
   for (const questions of [ALL, Object.values<Question>(SERVER_QUESTIONS)]) {
     for (const what of ['name', 'flag'] as const) {
