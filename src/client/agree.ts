@@ -16,6 +16,8 @@ import { lastWord, readMeeting, type Meeting, type Statement } from './meeting.t
 
 /** Longest pause between two attempts while a controller does not answer. */
 const BACKOFF_MS_MAX = 30_000;
+/** What passes by itself before is nobody's concern. */
+const FAILURES_TOLD = 3;
 /**
  * Words of ours after which an unattended run says no more why it does not sign: a hostile owner who
  * composes one bad text after the other shall not use up what a controller takes from us.
@@ -51,6 +53,8 @@ export interface Party {
   readonly wait: (delayMs: number) => Promise<void>;
   /** Pause between two looks at a negotiation. */
   readonly pollMs: number;
+  /** Told why something fails again and again, and null once it went through. */
+  readonly troubled?: (trouble: PanoramixError | null) => void;
 }
 
 /** A text before the engine adds what every text holds (`accept`, `negotiation_id`, times…). */
@@ -325,12 +329,16 @@ function says(said: Statement, draft: Draft): boolean {
  * temporary, too, but somebody must hear of it.
  */
 export async function retrying<Value>(party: Party, action: () => Promise<Value>): Promise<Value> {
+  let failures = 0;
   for (let pauseMs = party.pollMs; ; pauseMs = Math.min(2 * pauseMs, BACKOFF_MS_MAX)) {
     try {
-      return await action();
+      const value = await action();
+      if (failures >= FAILURES_TOLD) party.troubled?.(null);
+      return value;
     } catch (error) {
       const failure = asPanoramixError(error);
       if (!failure.temporary || failure.code === 'clock-wrong') throw failure;
+      if (++failures === FAILURES_TOLD) party.troubled?.(failure);
       await party.wait(pauseMs);
     }
   }

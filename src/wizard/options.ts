@@ -98,6 +98,8 @@ export interface ProposedTerms {
 /** Where a wizard stands; one event may come several times. */
 export type WizardEvent =
   | { readonly event: 'registered'; readonly peerId: string }
+  /** Why something is tried again, such as a controller that does not answer; null once it went through. */
+  | { readonly event: 'troubled'; readonly trouble: string | null }
   /** Strings to hand over, one to each invitee. They are secrets until used. */
   | { readonly event: 'invitations'; readonly invitations: readonly string[] }
   | { readonly event: 'proposed'; readonly terms: ProposedTerms }
@@ -173,5 +175,7 @@ export function partyOf(options: PeerOptions): Party {
     now: options.now ?? Date.now,
     pollMs: options.pollMs ?? POLL_MS_DEFAULT,
     wait: (delayMs) => sleep(delayMs, undefined, signal && { signal }),
+    troubled: (trouble) =>
+      options.progress?.({ event: 'troubled', trouble: trouble?.message ?? null }),
   };
 }

@@ -265,6 +265,7 @@ test('a consensus that does not convince ends nothing', async (t) => {
 
 test('temporary errors are tried again with growing pauses, permanent ones are not', async (t) => {
   const pauses: number[] = [];
+  const troubles: (string | null)[] = [];
   const client = new Proxy({} as Client, { get: () => ({ peerId: 'a' }) });
   const party = partyOf(t, client, {
     pollMs: 1_000,
@@ -272,6 +273,7 @@ test('temporary errors are tried again with growing pauses, permanent ones are n
       pauses.push(delayMs);
       return Promise.resolve();
     },
+    troubled: (trouble) => troubles.push(trouble?.code ?? null),
   });
   let calls = 0;
   const value = await retrying(party, () => {
@@ -281,6 +283,8 @@ test('temporary errors are tried again with growing pauses, permanent ones are n
   });
   t.is(value, 'there');
   t.deepEqual(pauses, [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000]);
+  // Once for all attempts, and again when it went through.
+  t.deepEqual(troubles, ['controller-unreachable', null]);
   await t.throwsAsync(retrying(party, refused), { code: 'not-a-signer' });
 });
 

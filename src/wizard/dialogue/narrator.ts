@@ -28,6 +28,12 @@ export class Narrator {
   }
 
   tell(event: WizardEvent): void {
+    if (event.event === 'troubled') {
+      // Each time anew: a wait of days may see several.
+      if (event.trouble === null) this.#talk.say(describe(event));
+      else this.#talk.warn(describe(event));
+      return;
+    }
     if (SAID_ELSEWHERE.has(event.event)) return;
     const text = this.#wordsOf(event);
     if (text === '') return;

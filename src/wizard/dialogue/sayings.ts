@@ -10,6 +10,8 @@ type Sayings = {
 
 const SAYINGS: Sayings = {
   registered: ({ peerId }) => `Registered peer with PEER_ID: ${peerId}`,
+  troubled: ({ trouble }) =>
+    trouble === null ? 'That went through now' : `It is tried again: ${trouble}`,
   invitations: ({ invitations }) =>
     ['Send invitations to peers:', ...invitations.map((one) => `  ${one}`)].join('\n'),
   proposed: ({ terms }) =>
