@@ -72,6 +72,11 @@ export async function runProgram(log: Log, start: () => Promise<Running>): Promi
 
 /** Runs a verb that ends by itself; what it throws is said in one line on stderr. */
 export async function runVerb(act: () => Promise<number>): Promise<void> {
+  // Whoever reads us has had enough, such as `head`.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit();
+  });
   try {
     process.exitCode = await act();
   } catch (thrown) {

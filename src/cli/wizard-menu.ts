@@ -13,6 +13,7 @@ import { readDirectoryStatus } from './status-directory.ts';
 import { runChange, setPaused, type ChangeFlags } from './wizard-change.ts';
 
 const REVIEW = 'review ';
+const LEFT_OPEN = 'Left open: what has been sent stands, and the others may answer meanwhile.';
 const INVITE: Question = {
   ...QUESTIONS.invitations,
   parse: parseNumber(1, 100),
@@ -39,7 +40,8 @@ export async function offerChanges(talk: Talk, config: Config, path: string): Pr
     await act(talk, what, path).catch((thrown: unknown) => {
       const error = asPanoramixError(thrown);
       if (error.code === 'wizard-left') throw error;
-      talk.warn(error.message);
+      if (thrown instanceof Error && thrown.name === 'AbortError') talk.say(LEFT_OPEN);
+      else talk.warn(error.message);
     });
   }
 }
