@@ -12,6 +12,7 @@ import type { Primitives } from '../crypto/primitives.ts';
 import { asPanoramixError, PanoramixError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Directory } from '../mixnet/directory.ts';
+import { Askers } from './askers.ts';
 import { Attempt } from './attempt.ts';
 import { DirectoryReport } from './directory-report.ts';
 import type { DirectoryStore } from './directory-store.ts';
@@ -63,6 +64,7 @@ export class Epochs {
   readonly #party: Party;
   readonly #finder: PlaceFinder;
   readonly #report: DirectoryReport | null;
+  readonly #askers = new Askers();
   readonly #stopping = new AbortController();
   #running: Promise<void> | null = null;
   #pace: Pace;
@@ -245,7 +247,10 @@ export class Epochs {
       ...ground,
       number: place.number,
     });
-    return entries.length > 0 ? 'asked-by-others' : null;
+    const offered = new Set(entries.map((entry) => entry.peer_id));
+    const asking = meeting.statements.map(({ signer }) => signer).filter((id) => offered.has(id));
+    const isHeeded = this.#askers.heed(asking, directory.number, nowMs, this.#pace.dueMs);
+    return isHeeded ? 'asked-by-others' : null;
   }
 
   /** Says something once, until something else is to be said. */

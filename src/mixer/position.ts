@@ -54,6 +54,8 @@ export function lacksOwn(directory: Directory, peerId: string, own: OwnPosition)
   return (
     said.controllerUrl !== own.controllerUrl ||
     said.paused !== own.paused ||
-    own.endpoints.some((one) => !shown.has(one.endpointId + toHex(one.publicKey)))
+    // Left out for its URL it shows none, however often it asks.
+    (said.leftOut === undefined &&
+      own.endpoints.some((one) => !shown.has(one.endpointId + toHex(one.publicKey))))
   );
 }

@@ -145,3 +145,31 @@ test.serial('an owner who names one change after the other fills no log', async 
   t.is(one.node.state.read()?.pending_changes?.[0]?.negotiation_id, now);
   t.is(first.said.filter(({ event }) => event === 'change-proposed').length, 1);
 });
+
+test.serial(
+  'a node that asks for one snapshot after the other gets a few out of turn',
+  async (t) => {
+    const bed = await privateController(t, redis());
+    const founded = await foundOn(t, bed, 3);
+    const nodes = founded.nodes.map((node) => runNode(t, founded, node));
+    await allHold(nodes, 1);
+    const eager = nodes[2] as RunningNode;
+    let skewMs = 0;
+    const ask = (): void => {
+      skewMs += 61_000;
+      bed.skew(skewMs);
+      eager.position = positionOf(bed);
+    };
+    ask();
+    await allHold(nodes, 2);
+    for (let asked = 0; asked < 8; asked++) {
+      ask();
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+    // Each of the two others heeds it twice, and one of them is enough.
+    const number = nodes[0]?.store.last()?.number ?? 0;
+    t.true(number <= 5, `${number}`);
+    bed.skew(skewMs + LIFETIME_MS / 3);
+    await allHold(nodes, number + 1);
+  },
+);
