@@ -4,7 +4,7 @@
  * is what has left no fragment here.
  */
 import type { Primitives } from '../crypto/primitives.ts';
-import { PanoramixError } from '../errors.ts';
+import { asPanoramixError, PanoramixError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { reportIdOf } from '../mail/report-id.ts';
 import { returnable, wantsReport, writeReport, type ReportAction } from '../mail/report.ts';
@@ -14,6 +14,7 @@ import type { NoticeStore } from '../redis/notice-store.ts';
 import type { Records } from '../redis/records.ts';
 import type { ScriptCall } from '../redis/script.ts';
 import type { Counters } from './counters.ts';
+import type { DirectorySource } from './directory-source.ts';
 import { decodeHeaded, encodeHeaded } from './headed-bytes.ts';
 import type { Outbound } from './outbound.ts';
 import type { Reporter } from './reporter.ts';
@@ -25,6 +26,11 @@ import type { Reporter } from './reporter.ts';
 const GRACE_MS_MAX = 60_000;
 /** Of a mail that lives shorter than days: this share of its life. */
 const GRACE_SHARE = 0.05;
+/**
+ * A clock that jumps ahead by days makes all mail look late, and the directory expired with it. Senders are
+ * told so long after one last held, by a clock that nobody sets: mail that arrives after all is not lost.
+ */
+const UNTIMED_MS = 3_600_000;
 /** Fragments looked for at once. */
 const GROUP = 256;
 /** RFC 3463 §3.5, X.4.7: delivery time expired. */
@@ -36,12 +42,15 @@ export interface NoticesOptions {
   readonly records: Pick<Records, 'hasAny'>;
   readonly outbound: Pick<Outbound, 'fragmentIds'>;
   readonly reporter: Pick<Reporter, 'keep'>;
+  readonly directory: Pick<DirectorySource, 'current'>;
   readonly primitives: Primitives;
   /** A sender is told after so long that a mail is late; 0: never. */
   readonly delayWarningMs: number;
   readonly counters: Counters;
   readonly log: Log;
   readonly now: () => number;
+  /** Ms, of any origin, never set; default `performance.now`. */
+  readonly steadyMs?: () => number;
 }
 
 /** What is kept of a mail before its signed envelope. */
@@ -62,6 +71,8 @@ interface Watched extends Head {
 export class Notices {
   readonly #options: NoticesOptions;
   readonly #watched = new Map<string, Watched>();
+  /** Since when no directory has held though the clock may be right, by the steady clock. */
+  #untimedMs: number | null = null;
 
   constructor(options: NoticesOptions) {
     this.#options = options;
@@ -97,11 +108,30 @@ export class Notices {
     const names = new Set(await this.#options.notices.names());
     for (const name of this.#watched.keys()) if (!names.has(name)) this.#watched.delete(name);
     for (const name of names) {
-      const mail = this.#watched.get(name) ?? (await this.#read(name));
-      if (mail === null) continue;
-      this.#watched.set(name, mail);
-      await this.#lookAt(name, mail);
+      try {
+        const mail = this.#watched.get(name) ?? (await this.#read(name));
+        if (mail === null) continue;
+        this.#watched.set(name, mail);
+        await this.#lookAt(name, mail);
+      } catch (thrown) {
+        const { code } = asPanoramixError(thrown);
+        if (code === 'redis-unavailable') throw thrown;
+        // A fault of ours with one mail is not that of the others.
+        this.#options.log.error({ event: 'notice-unread', reason: code }, 'A mail is not watched');
+      }
     }
+  }
+
+  /** Whether what is late by this clock is late. */
+  #isClockTrusted(): boolean {
+    const { directory, steadyMs = () => performance.now() } = this.#options;
+    const held = directory.current();
+    if (held.ok || held.reason === 'clock-wrong') {
+      this.#untimedMs = null;
+      return held.ok;
+    }
+    this.#untimedMs ??= steadyMs();
+    return steadyMs() - this.#untimedMs >= UNTIMED_MS;
   }
 
   async #lookAt(name: string, mail: Watched): Promise<void> {
@@ -109,11 +139,14 @@ export class Notices {
     // In this order: a mark is written before a fragment is given up, so that none left and no mark is acked.
     const isWaiting = await this.#isWaiting(mail);
     const nowMs = now();
+    // After the time was read: a jump in between is not trusted, either.
+    const isTrusted = this.#isClockTrusted();
     if (nowMs >= mail.expiryMs) {
       const stored = await notices.load(name);
       if (stored === null) return;
       const graceMs = Math.min(GRACE_MS_MAX, GRACE_SHARE * (mail.expiryMs - mail.acceptedMs));
       if (stored.marks.has('expired') || (isWaiting && nowMs >= mail.expiryMs + graceMs)) {
+        if (!isTrusted) return;
         await this.#tell(name, 'failed', stored.about);
         await notices.remove(name);
       } else if (!isWaiting) await notices.remove(name);
@@ -123,7 +156,8 @@ export class Notices {
       await notices.remove(name);
       return;
     }
-    if (mail.isWarned || delayWarningMs === 0 || nowMs < mail.acceptedMs + delayWarningMs) return;
+    if (!isTrusted || mail.isWarned || delayWarningMs === 0) return;
+    if (nowMs < mail.acceptedMs + delayWarningMs) return;
     const stored = await notices.load(name);
     if (stored !== null) await this.#tell(name, 'delayed', stored.about);
     await notices.mark(name, 'warned');

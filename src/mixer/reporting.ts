@@ -106,6 +106,7 @@ export class Reporting {
       records,
       outbound,
       reporter: this.#reporter,
+      directory,
       primitives,
       delayWarningMs,
     });

@@ -104,6 +104,7 @@ async function start(store: Store, me: string, seen: Seen, nowMs = Date.now()) {
     records,
     outbound: { fragmentIds: () => [] },
     reporter,
+    directory: source,
     primitives: native,
     delayWarningMs: 1,
   });
