@@ -57,6 +57,8 @@ export interface FailuresOptions {
   readonly reports: Pick<ReportStore, 'has' | 'settle'>;
   readonly reporter: Pick<Reporter, 'keep'>;
   readonly primitives: Primitives;
+  /** Own peer id. */
+  readonly me: string;
   readonly directory: Pick<DirectorySource, 'last'>;
   /** Whether bounces come back to us: MAIL FROM is a return address. */
   readonly hasReturns: boolean;
@@ -192,8 +194,7 @@ export class Failures {
       recipients,
       {
         action: 'failed',
-        // The provider that the sender wrote to; which other domains this exit serves is not his.
-        domain: domainOf(recipients[0]?.address ?? '') ?? 'localhost',
+        domain: this.#nameFor([...recipients, ...mail.recipients]),
         arrivedMs: null,
         untilMs: 0,
         nowMs: now(),
@@ -204,6 +205,20 @@ export class Failures {
     const kept = await reporter.keep(id, from, report);
     const fields = { event: `report-${kept}`, messageId, reportId: id };
     log.info(fields, 'A failure is reported to the sender');
+  }
+
+  /**
+   * In whose name a report speaks: the first of the domains written to that the directory gives to this exit,
+   * for a mail may have been for others as well, whose gateways alone speak for them.
+   */
+  #nameFor(recipients: readonly { readonly address: string }[]): string {
+    const { directory, me } = this.#options;
+    const last = directory.last();
+    const own = (last && nodeByPeer(last, me)?.domains) ?? [];
+    const written = recipients.map(({ address }) => domainOf(address));
+    return (
+      written.find((domain) => domain !== null && own.includes(domain)) ?? own[0] ?? 'localhost'
+    );
   }
 
   /** An unproved sender may be anybody: telling him would be mail of somebody else's choice. */

@@ -94,6 +94,7 @@ export class Reporting {
       reports,
       reporter: this.#reporter,
       primitives,
+      me,
       directory,
       hasReturns,
       pressure: () => store.pressure(),

@@ -35,6 +35,7 @@ export function exitFailures(
     reports,
     reporter,
     primitives: native,
+    me: '',
     directory: source,
     hasReturns: true,
     pressure: () => 'open',

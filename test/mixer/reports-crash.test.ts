@@ -93,6 +93,7 @@ async function start(store: Store, me: string, seen: Seen, nowMs = Date.now()) {
     reports,
     reporter,
     primitives: native,
+    me,
     directory: source,
     hasReturns: true,
     pressure: () => 'open',
