@@ -8,7 +8,7 @@ import { isIP } from 'node:net';
 import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { isInsecureUrl } from './api/controller-url.ts';
-import { PanoramixError } from './errors.ts';
+import { PanoramixError, wordsOf } from './errors.ts';
 
 /** Where a server listens or a peer answers. */
 export interface Address {
@@ -236,7 +236,7 @@ export function readConfig(path: string | undefined = process.env['PANORAMIX_CON
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    throw new PanoramixError('config-invalid', `${path} cannot be read`, error);
+    throw new PanoramixError('config-invalid', `${path} cannot be read: ${wordsOf(error)}`, error);
   }
   return parseConfig(text, resolve(path));
 }

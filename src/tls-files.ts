@@ -5,7 +5,7 @@
 import { X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import tls from 'node:tls';
-import { PanoramixError } from './errors.ts';
+import { PanoramixError, wordsOf } from './errors.ts';
 import { readPrivate } from './key-files.ts';
 import type { Log } from './log.ts';
 
@@ -153,7 +153,7 @@ function readable(path: string, read: (path: string) => string): string {
     return read(path);
   } catch (error) {
     if (error instanceof PanoramixError) throw error;
-    throw new PanoramixError('config-invalid', `${path} cannot be read`, error);
+    throw new PanoramixError('config-invalid', `${path} cannot be read: ${wordsOf(error)}`, error);
   }
 }
 

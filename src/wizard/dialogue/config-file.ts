@@ -55,6 +55,15 @@ export class ConfigFile {
       }
     }
     this.#document.setIn(key, Array.isArray(value) ? this.#list(value) : value);
+    this.#write();
+  }
+
+  /** Takes away what another answer has made wrong, durably. Throws as `set`. */
+  remove(key: readonly string[]): void {
+    if (this.#document.deleteIn(key)) this.#write();
+  }
+
+  #write(): void {
     const text = this.#document.toString({ lineWidth: 0 });
     named(this.path, () => replaceDurably(this.path, text));
   }

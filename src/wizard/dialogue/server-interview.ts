@@ -16,7 +16,11 @@ const HTTPS_PORT = 443;
 
 /** Asks what the configuration does not say yet. */
 export async function interviewServer(answers: Answers): Promise<void> {
+  const urlBefore = answers.given(Q.CATALOG_URL);
   const url = new URL(textOf(await answers.ask(Q.CATALOG_URL)));
+  if (url.protocol === 'http:' && textOf(urlBefore).startsWith('https:')) {
+    answers.config.remove(Q.TLS_CERT.key.slice(0, -1));
+  }
   const isOwnTls = url.protocol === 'https:' && (await asksForFiles(answers));
   if (isOwnTls) {
     await answers.ask(Q.TLS_CERT);
@@ -90,7 +94,8 @@ function checkTls(files: TlsFiles): Finding {
     readServerTls(files);
     return null;
   } catch (error) {
-    return { problem: asPanoramixError(error).message };
+    const { code, message } = asPanoramixError(error);
+    return { problem: message.replace(`${code}: `, '') };
   }
 }
 

@@ -201,6 +201,22 @@ inTerminals(
     await busy.choose(/What now\?/, 'again');
     await busy.sees(/cannot be listened on: [\s\S]*cannot be listened on: /);
     t.is(readFileSync(config, 'utf8'), before);
+    // https would want a certificate; whoever thinks better of it is not asked for one again.
+    await busy.choose(/What now\?/, 'change');
+    await busy.answer(/Set CATALOG_URL/, 'https://127.0.0.1:18443/');
+    await busy.choose(/'files' or 'proxy'/, 'files');
+    await busy.answer(/file of the certificate\n/, 'nowhere.pem');
+    await busy.answer(/certificate's key/, 'nowhere.key');
+    await busy.answer(/shall the controller listen/, '');
+    await busy.choose(/What are mix-nets here for/, 'batch');
+    await busy.choose(/Select backend/, 'SPHINXMIX');
+    await busy.answer(/Set BODY_LEN/, '');
+    await busy.choose(/Set GROUP/, '713');
+    await busy.answer(/Set HEADER_LEN/, '');
+    await busy.answer(/Name this controller/, '');
+    await busy.answer(/folder for the controller/, '');
+    await busy.answer(/state file of your node/, '');
+    await busy.sees(/▲ {2}\S+nowhere\.key cannot be read: ENOENT/);
     await busy.choose(/What now\?/, 'change');
     const [free = 0] = await freePorts(1);
     await busy.answer(/Set CATALOG_URL/, `http://127.0.0.1:${free}/`);
