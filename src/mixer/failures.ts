@@ -93,7 +93,8 @@ export class Failures {
     const { messageId, from, recipients, ret } = envelope;
     if (!hasReturns || !recipients.some((each) => wantsReport(from, each, 'failed'))) return;
     const header = returnable('HDRS', data).data;
-    const isKept = pressure() === 'open' && header.length <= REMEMBERED_HEADER_BYTES_MAX;
+    const isRoom = pressure() === 'open' && returns.isRoomy;
+    const isKept = isRoom && header.length <= REMEMBERED_HEADER_BYTES_MAX;
     const head: Head = { from, recipients, ...(ret === undefined ? {} : { ret }) };
     await returns.remember(messageId, encodeHeaded(head, isKept ? header : new Uint8Array()));
   }

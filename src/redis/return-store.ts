@@ -1,6 +1,7 @@
 /**
  * What an exit remembers of a mail that it gave to its mail server from a return address: enough to tell
- * the sender of a bounce that comes later. For 14 days, sealed; after that the address means nothing.
+ * the sender of a bounce that comes later. For 14 days, sealed; after that the address means nothing, and
+ * where they are too many the oldest are forgotten before, for memory that they fill closes the entry.
  */
 import { fromUtf8 } from '../bytes.ts';
 import type { Primitives } from '../crypto/primitives.ts';
@@ -12,6 +13,12 @@ import { createSealing, type Sealing } from './sealing.ts';
 
 /** A mail server tries for 5 days, an alias may lead to one that tries 5 more, and slack. */
 const REMEMBERED_MS = 14 * DAY_MS;
+/** Mails are forgotten together, those of a quarter of a day. */
+const STEP_MS = DAY_MS / 4;
+/** 10 % of the default memory; half of it with the mails' headers, the rest without. */
+const BYTES_MAX = 100 * 1024 * 1024;
+/** What a mail takes beside its bytes: two fields' names, a mark, and Redis's own. */
+const OVERHEAD_BYTES = 128;
 
 /** A mail that may still bounce. */
 export interface ReturnMemory {
@@ -21,21 +28,47 @@ export interface ReturnMemory {
   readonly told: ReadonlySet<number>;
 }
 
-// KEYS: memory. ARGV: sealed `about`, until when.
+// KEYS: all ends, memories of this end. ARGV: name, sealed `about`, end, bytes that all may have, bytes of
+// one beside its own, what the keys of memories begin with. Returns the bytes of all, and how many ends had to go.
 const REMEMBER = createScript(
   'remember a return address',
   `
-  redis.call('HSET', KEYS[1], 'about', ARGV[1])
-  redis.call('PEXPIREAT', KEYS[1], ARGV[2])
+  local before = redis.call('HSTRLEN', KEYS[2], ARGV[1])
+  local more = string.len(ARGV[2]) - before
+  if before == 0 then more = more + tonumber(ARGV[5]) end
+  redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
+  redis.call('HINCRBY', KEYS[2], 'bytes', more)
+  redis.call('PEXPIREAT', KEYS[2], ARGV[3])
+  redis.call('ZADD', KEYS[1], ARGV[3], ARGV[3])
+  local ends = redis.call('ZRANGE', KEYS[1], 0, -1)
+  local sizes, all, gone = {}, 0, 0
+  for i, each in ipairs(ends) do
+    sizes[i] = tonumber(redis.call('HGET', ARGV[6] .. each, 'bytes') or '0')
+    if sizes[i] == 0 then redis.call('ZREM', KEYS[1], each) end
+    all = all + sizes[i]
+  end
+  for i, each in ipairs(ends) do
+    if all <= tonumber(ARGV[4]) or each == ARGV[3] then break end
+    if sizes[i] > 0 then
+      redis.call('UNLINK', ARGV[6] .. each)
+      redis.call('ZREM', KEYS[1], each)
+      all, gone = all - sizes[i], gone + 1
+    end
+  end
+  return {all, gone}
   `,
 );
 
-// KEYS: memory. ARGV: places. Only while it is remembered: without an end the note would stay for ever.
+// KEYS: all ends. ARGV: name, what the keys of memories begin with, places. Only where it is remembered.
 const TELL = createScript(
   'note who was told',
   `
-  if redis.call('EXISTS', KEYS[1]) == 1 then
-    for _, place in ipairs(ARGV) do redis.call('HSET', KEYS[1], place, '1') end
+  for _, each in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+    local key = ARGV[2] .. each
+    if redis.call('HEXISTS', key, ARGV[1]) == 1 then
+      local told = redis.call('HGET', key, 'told:' .. ARGV[1])
+      redis.call('HSET', key, 'told:' .. ARGV[1], told and told .. ',' .. ARGV[3] or ARGV[3])
+    end
   end
   `,
 );
@@ -44,46 +77,84 @@ const TELL = createScript(
 export class ReturnStore {
   readonly #store: Store;
   readonly #sealing: Sealing;
+  readonly #bytesMax: number;
+  #bytes = 0;
 
   /** @param options `storageKey`: 32 bytes, the exit's own */
   constructor(
     store: Store,
-    options: { readonly primitives: Primitives; readonly storageKey: Uint8Array },
+    options: {
+      readonly primitives: Primitives;
+      readonly storageKey: Uint8Array;
+      readonly bytesMax?: number;
+    },
   ) {
     this.#store = store;
     this.#sealing = createSealing(options.primitives, options.storageKey);
+    this.#bytesMax = options.bytesMax ?? BYTES_MAX;
+  }
+
+  /** Whether there is room for more than what a report cannot do without; as of the last mail. */
+  get isRoomy(): boolean {
+    return this.#bytes < this.#bytesMax / 2;
   }
 
   /** Remembers a mail; on disk when it returns. Who has been told stays as it is. */
-  async remember(messageId: string, about: Uint8Array): Promise<void> {
+  async remember(messageId: string, about: Uint8Array, nowMs = Date.now()): Promise<void> {
     const name = this.#nameOf(messageId);
     const sealed = this.#sealing.seal(about, `return:${name}`);
-    const values = [sealed, coarseEnd(Date.now(), REMEMBERED_MS)];
-    await runScript(this.#store.redis, REMEMBER, { keys: [this.#key(name)], values });
+    const end = coarseEnd(nowMs, REMEMBERED_MS, STEP_MS);
+    const limits = [this.#bytesMax, OVERHEAD_BYTES, this.#prefix()];
+    const keys = [this.#ends(), this.#prefix() + String(end)];
+    const reply = await runScript(this.#store.redis, REMEMBER, {
+      keys,
+      values: [name, sealed, end, ...limits],
+    });
+    const [bytes, gone] = reply as [number, number];
+    this.#bytes = bytes;
+    if (gone === 0) return;
+    const fields = { event: 'returns-forgotten', quarters: gone };
+    this.#store.log.warn(fields, 'No room for all mail that may bounce: the oldest is forgotten');
   }
 
   /** What is remembered of a mail; null where nothing is. */
   async load(messageId: string): Promise<ReturnMemory | null> {
     const name = this.#nameOf(messageId);
-    const fields = await guarded('look up a return address', async () => {
-      return await this.#store.redis.hgetallBuffer(this.#key(name));
+    const { redis } = this.#store;
+    const found = await guarded('look up a return address', async () => {
+      const ends = await redis.zrange(this.#ends(), '0', '-1');
+      return await Promise.all(
+        ends.map(async (end) => {
+          return await redis.hmgetBuffer(this.#prefix() + end, name, `told:${name}`);
+        }),
+      );
     });
-    const { about: sealed, ...told } = fields;
-    const about = sealed && this.#sealing.unseal(new Uint8Array(sealed), `return:${name}`);
-    return about ? { about, told: new Set(Object.keys(told).map(Number)) } : null;
+    let about: Uint8Array | null = null;
+    const told = new Set<number>();
+    // A mail that was given twice, in two quarters, is remembered in both.
+    for (const [sealed, places] of found) {
+      about = (sealed && this.#sealing.unseal(new Uint8Array(sealed), `return:${name}`)) || about;
+      for (const place of places?.toString().split(',') ?? []) told.add(Number(place));
+    }
+    return about && { about, told };
   }
 
   /** Notes that the sender has been told of these recipients; on disk when it returns. */
   async tell(messageId: string, places: readonly number[]): Promise<void> {
-    const keys = [this.#key(this.#nameOf(messageId))];
-    await runScript(this.#store.redis, TELL, { keys, values: places });
+    if (places.length === 0) return;
+    const values = [this.#nameOf(messageId), this.#prefix(), places.join(',')];
+    await runScript(this.#store.redis, TELL, { keys: [this.#ends()], values });
   }
 
   #nameOf(messageId: string): string {
     return this.#sealing.nameOf(fromUtf8(`return:${messageId}`));
   }
 
-  #key(name: string): string {
-    return `${this.#store.prefix}:return:${name}`;
+  #ends(): string {
+    return `${this.#store.prefix}:returns`;
+  }
+
+  #prefix(): string {
+    return `${this.#store.prefix}:returns:`;
   }
 }

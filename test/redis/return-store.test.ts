@@ -4,6 +4,9 @@ import { native } from '../../src/crypto/native.ts';
 import { ReturnStore } from '../../src/redis/return-store.ts';
 import { temporaryStore } from './private-redis.ts';
 
+const DAY_MS = 86_400_000;
+const QUARTER_MS = DAY_MS / 4;
+
 test('a mail that may bounce is remembered for 14 days, sealed, with whom its sender was told of', async (t) => {
   const store = await temporaryStore(t);
   const returns = new ReturnStore(store, { primitives: native, storageKey: native.random(32) });
@@ -16,15 +19,55 @@ test('a mail that may bounce is remembered for 14 days, sealed, with whom its se
     about: fromUtf8('ada@near.test'),
     told: new Set([0, 3]),
   });
-  const [key = ''] = await store.redis.keys('{panoramix}:return:*');
-  t.false(key.includes(messageId));
-  const raw = Object.values(await store.redis.hgetallBuffer(key));
-  t.false(Buffer.concat(raw).includes('ada'));
-  const days = Number(await store.redis.call('PEXPIRETIME', key)) / 86_400_000;
-  t.is(days, Math.ceil(Date.now() / 86_400_000) + 14);
+  const [key = ''] = await store.redis.keys('{panoramix}:returns:*');
+  const raw = await store.redis.hgetallBuffer(key);
+  t.false([key, ...Object.keys(raw)].join().includes(messageId));
+  t.false(Buffer.concat(Object.values(raw)).includes('ada'));
+  const end = Number(await store.redis.call('PEXPIRETIME', key));
+  t.is(end, Math.ceil(Date.now() / QUARTER_MS) * QUARTER_MS + 14 * DAY_MS);
 
   await store.redis.del(key);
   t.is(await returns.load(messageId), null);
   await returns.tell(messageId, [1]);
-  t.deepEqual(await store.redis.keys('{panoramix}:return:*'), []);
+  t.deepEqual(await store.redis.keys('{panoramix}:returns:*'), []);
+});
+
+test('what may bounce takes no more room than it has: the oldest is forgotten', async (t) => {
+  const store = await temporaryStore(t);
+  const storageKey = native.random(32);
+  const bytesMax = 100_000;
+  const returns = new ReturnStore(store, { primitives: native, storageKey, bytesMax });
+  const ids = Array.from({ length: 60 }, () => toHex(native.random(16)));
+  const nowMs = Date.now();
+  for (const [i, id] of ids.entries()) {
+    t.is(returns.isRoomy, i < 16, `mail ${i}`);
+    await returns.remember(id, native.random(3_000), nowMs + Math.floor(i / 6) * QUARTER_MS);
+  }
+  let bytes = 0;
+  for (const key of await store.redis.keys('{panoramix}:returns:*')) {
+    const stored = await store.redis.hgetallBuffer(key);
+    const names = Object.keys(stored).filter((name) => name !== 'bytes');
+    const sizes = names.map((name) => (stored[name]?.length ?? 0) + 128);
+    const size = sizes.reduce((sum, each) => sum + each, 0);
+    t.is(Number(stored['bytes']), size, 'counted once, also for what was remembered twice');
+    bytes += size;
+  }
+  t.true(bytes <= bytesMax && bytes > bytesMax / 2, String(bytes));
+  const known = await Promise.all(ids.map(async (id) => (await returns.load(id)) !== null));
+  t.is(known.indexOf(true), 30);
+  t.false(known.slice(30).includes(false));
+});
+
+test('a mail that was given twice, quarters of a day apart, is told of once', async (t) => {
+  const store = await temporaryStore(t);
+  const returns = new ReturnStore(store, { primitives: native, storageKey: native.random(32) });
+  const messageId = toHex(native.random(16));
+  const nowMs = Date.now();
+  await returns.remember(messageId, fromUtf8('first'), nowMs);
+  await returns.remember(messageId, fromUtf8('first'), nowMs);
+  await returns.tell(messageId, [2]);
+  await returns.remember(messageId, fromUtf8('second'), nowMs + QUARTER_MS);
+  t.deepEqual(await returns.load(messageId), { about: fromUtf8('second'), told: new Set([2]) });
+  await returns.tell(messageId, [0]);
+  t.deepEqual((await returns.load(messageId))?.told, new Set([2, 0]));
 });
