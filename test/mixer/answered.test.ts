@@ -83,7 +83,7 @@ test.serial(
     const mixnet = await smallMixnet(t, {
       mixes: 4,
       gateways: 1,
-      traffic: { loopsPerSecond: 10, ticksPerSecond: 20, mixesPerRoute: 1 },
+      traffic: { loopsPerSecond: 5, ticksPerSecond: 8, mixesPerRoute: 1 },
     });
     const [mix] = mixnet.mixes as readonly [SmallNode];
     await until(() => mix.mixer.counters.of('reply') > 10, 30_000);

@@ -112,5 +112,5 @@ test('after a new snapshot no loop takes a way of the old one', async (t) => {
   const after = sent.slice(before);
   t.true(after.every(({ packet }) => !packet.trip.nodes.includes(peerIdOf(2))));
   // Ticks that fall between the new snapshot and the end of the first filling miss theirs.
-  t.true(counters.of('loop-unready') <= 3, `${counters.of('loop-unready')} ticks missed`);
+  t.true(counters.of('loop-unready') <= 10, `${counters.of('loop-unready')} ticks missed`);
 });
