@@ -17,7 +17,6 @@ export type ReplyReason =
   | 'backlog'
   | LimitReason
   | 'return-foreign'
-  | 'return-not-a-bounce'
   | 'unexpected'
   | 'too-slow'
   | 'stopping'
@@ -58,7 +57,6 @@ const REPLIES: Readonly<Record<ReplyReason, readonly [code: number, text: string
   'client-limit': [451, '4.7.1 Too much mixed mail from this client; it waits its turn'],
   backlog: [451, '4.3.1 Storage is nearly full'],
   'return-foreign': [550, '5.1.1 Only return addresses of this exit are taken here'],
-  'return-not-a-bounce': [550, '5.7.1 This address takes bounces only'],
   unexpected: [451, '4.3.0 Unexpected condition; the mail stays with you'],
   'too-slow': [451, '4.3.0 Not done in time; the mail stays with you'],
   stopping: [421, '4.3.2 Shutting down'],

@@ -43,7 +43,8 @@ async function takeOne(
   if (!isReturnAddress(address)) return replyTo('return-foreign');
   const messageId = messageIdOfReturn(primitives, returnKey, address, domain);
   if (messageId === null) return drop('return-forged', log);
-  if (mail.sender !== '') return replyTo('return-not-a-bounce');
+  // Postfix has taken it from somebody already: refused, it would go to whomever he said he was.
+  if (mail.sender !== '') return drop('return-not-a-bounce', log);
   const recipients = readBounce(canonicalise(mail.data));
   if (recipients === null) return drop('bounce-unreadable', log);
   try {

@@ -85,7 +85,7 @@ const ROWS: readonly (readonly [
     'eve@x.example',
     RETURN,
     bounce,
-    '550 5.7.1 This address takes bounces only',
+    '250 2.0.0 Dropped: return-not-a-bounce',
   ],
   [
     'an ordinary address',
