@@ -35,6 +35,9 @@ import { Ticker } from './ticks.ts';
 const EXIT_DELAY_MEAN_MS = 20_000;
 /** The delivery itself ends an expired message first, with an outcome; a sweep removes incomplete ones. */
 const EXPIRY_GRACE_MS = 3_600_000;
+/** Longer than a delivery pauses between two attempts, and than any draw of the exit delay: e⁻⁴⁰. */
+const WAIT_MS_MAX = 3_600_000;
+const WAIT_MEANS_MAX = 40;
 /** How long a mail waits for the first directory before its job looks again. */
 const NO_DIRECTORY_MS = 1000;
 
@@ -203,11 +206,18 @@ export class Gateway {
     await this.#ready.forget(fragmentId);
   }
 
-  /** Gives each complete message its job, after an exponential time; one that has its job keeps it. */
+  /**
+   * Gives each complete message its job, after an exponential time; one that has its job keeps it, unless a
+   * clock that was ahead has made it wait for longer than anything does, when the mail would have expired.
+   */
   async queueDeliveries(which: 'new' | 'all'): Promise<void> {
     const { options, now } = this.#host;
     const meanMs = this.#settings.exitDelayMeanMs ?? EXIT_DELAY_MEAN_MS;
     const complete = await this.fragments.complete();
+    if (which === 'all') {
+      const latestMs = now() + WAIT_MS_MAX + WAIT_MEANS_MAX * meanMs;
+      for (const id of await this.#delivery.dueAfter(latestMs)) await this.#delivery.remove(id);
+    }
     const wanted = which === 'all' ? complete : complete.filter((id) => !this.#queued.has(id));
     const jobs = wanted.map((id) => {
       return { id, dueMs: now() + drawDelayMs(options.primitives.random, meanMs) };

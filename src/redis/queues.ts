@@ -27,6 +27,8 @@ const ID_MARK = 'j';
 const WORKER_PAUSE_MS = 100;
 const WORKER_PAUSE_MS_MAX = 5_000;
 const CLOSE_AWAY_MS_MAX = 1_000;
+/** BullMQ keeps waiting jobs by their due time times this, and counts those of one ms within it. */
+const DUE_STEPS = 0x1000;
 const NOTHING: JobData = {};
 
 /** A job as handlers see it. */
@@ -59,6 +61,11 @@ export interface JobQueue {
   has(id: string): Promise<boolean>;
   /** Takes a job out; false, and it stays, where somebody works on it at this moment. */
   remove(id: string): Promise<boolean>;
+  /**
+   * Jobs that no worker sees before a time: what was added, or put off, while the clock was ahead.
+   * @param dueMs Unix ms
+   */
+  dueAfter(dueMs: number): Promise<readonly string[]>;
   /** Frees what belongs to it; the store's closing does it too. */
   close(): Promise<void>;
 }
@@ -97,6 +104,12 @@ export async function openQueue(store: Store, name: QueueName): Promise<JobQueue
     remove: async (id) =>
       await guarded(`remove from queue ${name}`, async () => {
         return (await queue.remove(jobId(id))) === 1;
+      }),
+    dueAfter: async (dueMs) =>
+      await guarded(`look into queue ${name}`, async () => {
+        const from = (Math.floor(dueMs) + 1) * DUE_STEPS;
+        const ids = await store.redis.zrangebyscore(queue.toKey('delayed'), from, '+inf');
+        return ids.map(bareId);
       }),
     close,
   };

@@ -32,6 +32,20 @@ test('a mixing job leaves when it is due, once, and stores no other time', async
   t.false(await queue.has('0123456789'));
 });
 
+test('jobs that wait for longer than they may are found, whoever added them', async (t) => {
+  const store = await temporaryStore(t);
+  const queue = await openQueue(store, 'delivery');
+  const nowMs = Date.now();
+  await queue.addMany([
+    { id: 'now' },
+    { id: 'soon', dueMs: nowMs + 1_000 },
+    { id: 'bound', dueMs: nowMs + 2_000 },
+    { id: 'late', dueMs: nowMs + 2_001 },
+    { id: 'days', dueMs: nowMs + 600_000_000 },
+  ]);
+  t.deepEqual(await queue.dueAfter(nowMs + 2_000), ['late', 'days']);
+});
+
 test('finished and failing jobs leave neither events nor texts behind', async (t) => {
   const store = await temporaryStore(t);
   const queue = await openQueue(store, 'delivery');
