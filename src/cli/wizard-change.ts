@@ -115,8 +115,16 @@ export async function runChange(flags: ChangeFlags): Promise<number> {
     else terminal.line(text);
   };
   const stopping = new AbortController();
-  process.once('SIGINT', () => stopping.abort());
-  const options = changeOptions(config, say, flags, stopping.signal);
+  const stop = (): void => stopping.abort();
+  process.once('SIGINT', stop);
+  try {
+    return await change(changeOptions(config, say, flags, stopping.signal), flags, say);
+  } finally {
+    process.off('SIGINT', stop);
+  }
+}
+
+async function change(options: ChangeOptions, flags: ChangeFlags, say: Say): Promise<number> {
   if (flags.review !== undefined) return await review(options, flags, say);
   if (flags.abort !== undefined) {
     const isBack = await withdrawChange(options, flags.abort);
@@ -153,7 +161,7 @@ async function propose(options: ChangeOptions, flags: ChangeFlags, say: Say): Pr
     { event: 'shown', lines },
     lines.map(({ text }) => text).join('\n') || 'Nothing would change',
   );
-  say({ event: 'not-proposed' }, 'Nobody has been told: with --yes it is proposed');
+  say({ event: 'not-proposed' }, 'So far nobody has been told; --yes proposes it');
   return EXIT.done;
 }
 

@@ -59,10 +59,15 @@ export const logNode = z
       .array(z.enum(['gateway', 'mix']))
       .min(1)
       .refine(isSortedSet, 'not sorted'),
-    domains: z.array(z.string().regex(DOMAIN)).max(DOMAINS_MAX).refine(isSortedSet, 'not sorted'),
+    domains: z
+      .array(z.string().regex(DOMAIN, 'is no domain name'))
+      .max(DOMAINS_MAX)
+      .refine(isSortedSet, 'not sorted'),
     weight: z.int().min(1).max(LOG_WEIGHT_MAX),
   })
-  .refine((node) => node.domains.length === 0 || node.roles.includes('gateway'), 'no gateway');
+  .refine((node) => node.domains.length === 0 || node.roles.includes('gateway'), {
+    message: 'serves domains and is no gateway',
+  });
 
 /**
  * One entry of the log: the whole list of nodes from here on, and the traffic that they keep to. With

@@ -3,7 +3,7 @@
  */
 import { canonicalText } from '../api/canonical.ts';
 import type { LogNode } from '../mixnet/directory-texts.ts';
-import type { Standing } from './change-wish.ts';
+import { isPlaceholder, type Standing } from './change-wish.ts';
 import type { Difference } from './decisions.ts';
 
 /** One thing that differs. */
@@ -47,9 +47,10 @@ export function newDomains(
 function ownerLines(before: Standing, after: Standing): ChangeLine[] {
   const added = after.owners
     .filter((owner) => !before.owners.includes(owner))
-    .map((owner) =>
-      lineOf('added', `owner ${short(owner)}`, null, owner, `${owner} becomes an owner`),
-    );
+    .map((owner) => {
+      const who = isPlaceholder(owner) ? 'who joins with an invitation' : owner;
+      return lineOf('added', `owner ${short(owner)}`, null, owner, `${who} becomes an owner`);
+    });
   const removed = before.owners
     .filter((owner) => !after.owners.includes(owner))
     .map((owner) =>
@@ -68,7 +69,9 @@ function nodeLines(before: Standing, after: Standing): ChangeLine[] {
     const what = `node ${short(id)}`;
     if (old === undefined) {
       const roles = node.roles.join(' and ');
-      const text = `${what} joins as ${roles} of ${short(node.owner)}, weight ${node.weight}`;
+      const text = isPlaceholder(id)
+        ? 'a node of theirs joins, as they wish'
+        : `${what} joins as ${roles} of ${short(node.owner)}, weight ${node.weight}`;
       lines.push(lineOf('added', what, null, roles, text));
       continue;
     }

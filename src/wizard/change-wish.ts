@@ -83,6 +83,11 @@ export function placeholders(wish: ChangeWish): LogNode[] {
   });
 }
 
+/** Whether a peer id is one of `placeholders`: who it will be is not known yet. */
+export function isPlaceholder(peerId: string): boolean {
+  return peerId.startsWith('0'.repeat(48));
+}
+
 /** Why an entry cannot stand in the log of a mixnet, as a sentence, or null. */
 export function refuseStanding(
   { entry, owners, rule }: Standing,
