@@ -199,8 +199,10 @@ test.serial(
       ...entry,
       nodes: entry.nodes.filter(({ peer_id: id }) => id !== left),
     }));
-    await allHold(nodes.slice(0, 3), 2);
-    t.is(nodes[0]?.store.last()?.nodes.length, 3);
+    // On a busy machine the next snapshot may have been begun before anybody knew.
+    await until('the others have left it out', () =>
+      nodes.slice(0, 3).every(({ store }) => store.last()?.nodes.length === 3),
+    );
     await until('it says so', () =>
       (nodes[3]?.said ?? []).some(({ event }) => event === 'epoch-outside'),
     );
