@@ -206,5 +206,6 @@ test.serial(
     await until('it says so', () =>
       (nodes[3]?.said ?? []).some(({ event }) => event === 'epoch-outside'),
     );
+    t.is(nodes[0]?.store.last()?.nodes.length, 3);
   },
 );
