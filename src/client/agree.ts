@@ -336,9 +336,10 @@ export async function retrying<Value>(party: Party, action: () => Promise<Value>
       if (failures >= FAILURES_TOLD) party.troubled?.(null);
       return value;
     } catch (error) {
-      const failure = asPanoramixError(error);
-      if (!failure.temporary || failure.code === 'clock-wrong') throw failure;
-      if (++failures === FAILURES_TOLD) party.troubled?.(failure);
+      // What is no answer of a controller, such as a terminal that is gone, does not pass by waiting.
+      if (!(error instanceof PanoramixError)) throw error;
+      if (!error.temporary || error.code === 'clock-wrong') throw error;
+      if (++failures === FAILURES_TOLD) party.troubled?.(error);
       await party.wait(pauseMs);
     }
   }
