@@ -24,19 +24,24 @@ test.after.always(async () => {
 test.serial('status says of each program how it is, as text and as JSON', async (t) => {
   const { nodeConfig, controllerConfig } = real.mixnet.gateway('alpha');
   // Where the machine is so busy that packets come late, status says that, and rightly.
-  await until(
-    'alpha is well',
-    async () => (await readStatus(readConfig(nodeConfig))).ok,
-    PATIENCE_MS,
-  );
-  const node = await status('--config', nodeConfig, '--json');
-  const { queues, directory, storage, ok } = JSON.parse(node.output) as Status;
+  const whenWell = async (...flags: string[]): Promise<string> => {
+    let said = await status('--config', nodeConfig, ...flags);
+    await until(
+      'alpha is well',
+      async () => {
+        if (said.code !== 0) said = await status('--config', nodeConfig, ...flags);
+        return said.code === 0;
+      },
+      PATIENCE_MS,
+    );
+    return said.output;
+  };
+  const { queues, directory, storage, ok } = JSON.parse(await whenWell('--json')) as Status;
   t.true(ok);
-  t.is(node.code, 0);
   t.like(storage, { state: 'up', pressure: 'open' });
   t.like(directory, { state: 'valid', nodes: 5 });
   for (const name of ['mail', 'mixing', 'delivery']) t.like(queues[name], { failed: 0 });
-  t.regex((await status('--config', nodeConfig)).output, /^alpha: well\n[^]*mixing .*\d/);
+  t.regex(await whenWell(), /^alpha: well\n[^]*mixing .*\d/);
   const controller = await status('--config', controllerConfig, '--json');
   t.like(JSON.parse(controller.output), { ok: true, directory: null });
 
