@@ -22,6 +22,7 @@ import { look, partyOfChange, readGround, sayWord } from './change-step.ts';
 import type { Standing } from './change-wish.ts';
 import { decideByOptions } from './decisions.ts';
 import { proveDomains, type DomainOptions } from './domain-proof.ts';
+import { begin } from './join.ts';
 import { nodeOf } from './nodes.ts';
 import type { JoinPeerOptions, Mixnet, NodeWish } from './options.ts';
 import { mixnetOf } from './settle.ts';
@@ -195,21 +196,6 @@ async function finish(
     signed: {},
   });
   return mixnetOf(state) as Mixnet;
-}
-
-function begin(
-  options: JoinChangeOptions,
-  file: MixnetStateFile,
-  invitation: Invitation,
-): MixnetState {
-  return file.write({
-    version: 1,
-    catalog_url: options.client.url,
-    peer_id: options.identity.peerId,
-    founding_negotiation_id: invitation.negotiationId,
-    invitation: options.invitation.trim(),
-    signed: {},
-  });
 }
 
 function checkState(options: JoinChangeOptions, state: MixnetState, invitation: Invitation): void {

@@ -2,13 +2,8 @@
  * What all who take part in a change do alike: look at the mixnet from its id, say words, sign one text and
  * never two, apply what was agreed. Every step can be repeated after a kill -9.
  */
-import {
-  acceptedText,
-  contributionText,
-  type ContributionBody,
-  type ContributionMeta,
-} from '../api/contribution.ts';
-import { retrying, type Draft, type Party } from '../client/agree.ts';
+import { acceptedText, contributionText, type ContributionMeta } from '../api/contribution.ts';
+import { bodyOf, retrying, type Draft, type Party } from '../client/agree.ts';
 import { fingerprintOf } from '../client/fingerprint.ts';
 import { readMeeting, type Meeting, type Statement } from '../client/meeting.ts';
 import { asPanoramixError, PanoramixError } from '../errors.ts';
@@ -21,9 +16,6 @@ import type { Standing } from './change-wish.ts';
 import type { AcceptDomains, Abort, ChangeChanges, Counter, Person } from './decisions.ts';
 import type { DomainFinding } from './domain-proof.ts';
 import { partyOf } from './options.ts';
-
-/** A change waits for people: who is away for a weekend signs on Monday. */
-const TEXT_LIFETIME_MS = 7 * 86_400_000;
 
 /** Where texts that we have signed are kept: of each negotiation one. */
 export interface SignedTexts {
@@ -71,13 +63,17 @@ export async function sayWord(
   draft: Draft,
   meta: Partial<ContributionMeta> = {},
 ): Promise<boolean> {
-  const body = bodyOf(party, meeting, draft, { ...meta, accept: false });
+  const body = bodyOf(party, meeting, meeting, draft, { ...meta, accept: false });
   return await contribute(party, meeting.negotiationId, contributionText(body));
 }
 
 /** The text that all shall sign. */
 export function composeText(party: Party, meeting: Meeting, draft: Draft): string {
-  return acceptedText(party.primitives, bodyOf(party, meeting, draft, { accept: true }), []);
+  return acceptedText(
+    party.primitives,
+    bodyOf(party, meeting, meeting, draft, { accept: true }),
+    [],
+  );
 }
 
 /** Signs a text for good: on disk first, so that after a crash the same one is sent again. */
@@ -216,28 +212,6 @@ export async function askAbout(
     },
     signal ?? new AbortController().signal,
   );
-}
-
-function bodyOf(
-  party: Party,
-  meeting: Meeting,
-  draft: Draft,
-  meta: { readonly accept: boolean } & Partial<ContributionMeta>,
-): ContributionBody {
-  const nowMs = party.now();
-  return {
-    data: draft.data,
-    info: draft.info,
-    meta: {
-      signers: [],
-      ...draft.meta,
-      ...meta,
-      negotiation_id: meeting.negotiationId,
-      round: 1 + meeting.statements.filter((said) => said.signer === party.peerId).length,
-      time: new Date(nowMs).toISOString(),
-      expires: new Date(nowMs + TEXT_LIFETIME_MS).toISOString(),
-    },
-  };
 }
 
 async function contribute(party: Party, negotiationId: string, text: string): Promise<boolean> {

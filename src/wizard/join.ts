@@ -88,8 +88,9 @@ function isClosed(error: unknown): boolean {
   return code === 'invitation-used' || code === 'invitation-withdrawn';
 }
 
-function begin(
-  options: JoinPeerOptions,
+/** Remembers an invitation, before anything is said. */
+export function begin(
+  options: Pick<JoinPeerOptions, 'client' | 'identity' | 'invitation'>,
   file: MixnetStateFile,
   invitation: Invitation,
 ): MixnetState {
