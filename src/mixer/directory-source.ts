@@ -3,6 +3,7 @@
  * waits while that has expired; what is under way goes by `last`.
  */
 import type { Directory } from '../mixnet/directory.ts';
+import { inTime } from './in-time.ts';
 
 export interface DirectorySource {
   /** The directory to route by now, or why there is none. */
@@ -43,16 +44,4 @@ export function limitedRefresh(
     }
     if (asking !== null) await inTime(asking, askedMs + PATIENCE_MS - nowMs());
   };
-}
-
-async function inTime(asking: Promise<unknown>, forMs: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, Math.max(forMs, 0));
-  });
-  try {
-    await Promise.race([asking, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -27,6 +27,7 @@ import { Records } from '../redis/records.ts';
 import { closeStepwise, keepOpen, type EndpointClient } from './endpoint.ts';
 import { attemptEach, EndedKeys } from './ended-keys.ts';
 import { EndpointFiles, type OwnEndpoint, type OwnPosition } from './endpoint-files.ts';
+import { inTime } from './in-time.ts';
 import { Rarely } from './rarely.ts';
 
 /** Between two turns: a hundredth of L, */
@@ -398,12 +399,4 @@ export class Keys {
     }
     this.#isCalled = false;
   }
-}
-
-/** Resolves with a promise, or after a time; what comes of it later is nobody's business. */
-async function inTime(promise: Promise<unknown>, forMs: number): Promise<void> {
-  const late = new AbortController();
-  const timer = sleep(forMs, undefined, { signal: late.signal }).catch(() => undefined);
-  await Promise.race([promise, timer]);
-  late.abort();
 }
