@@ -124,14 +124,38 @@ export async function answerChange(reviewing: Reviewing): Promise<ChangeOutcome 
   return { outcome: 'signed', signed, needed };
 }
 
-/** The node forgets what another change has made void with its next snapshot: until then it is passed over. */
+/**
+ * The node forgets what another change has made void with its next snapshot, and hears of it anew where its
+ * proposer's node still names it: until then it is passed over.
+ */
 async function stillPending(
   party: Party,
   mixnetId: string,
   pending: readonly PendingChange[],
 ): Promise<PendingChange[]> {
-  const { logHead } = await readGround(party, mixnetId);
-  return pending.filter((change) => change.log_head === logHead);
+  const { logHead, lastConsensusId } = await readGround(party, mixnetId);
+  const onHead = pending.filter((change) => change.log_head === logHead);
+  if (onHead.length < 2) return onHead;
+  const open = await Promise.all(
+    onHead.map(async (change) => await isOpen(party, change.negotiation_id, lastConsensusId)),
+  );
+  return onHead.filter((_, i) => open[i]);
+}
+
+async function isOpen(party: Party, id: string, lastConsensusId: string): Promise<boolean> {
+  try {
+    const { consensus } = await look(party, id);
+    return consensus === null || baseOf(consensus) === lastConsensusId;
+  } catch (thrown) {
+    // What does not read is left to the operator, who is told its id.
+    if (thrown instanceof PanoramixError) return true;
+    throw thrown;
+  }
+}
+
+/** The consensus that an agreed change was made on. */
+function baseOf({ body }: NonNullable<Meeting['consensus']>): string {
+  return (body.info as { on_last_consensus_id: string }).on_last_consensus_id;
 }
 
 function onlyOne(pending: readonly PendingChange[]): string {

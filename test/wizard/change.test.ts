@@ -241,6 +241,20 @@ test('what a node has heard of is reviewed without its id, as long as no other c
   t.is((await two.review()).outcome, 'applied');
   await proposing;
   await t.throwsAsync(two.review(), { message: /heard of no change/ });
+
+  const again = one.propose({ weight: 7 });
+  const { negotiationId: next } = await told(one, 'change-proposed', one.events.length);
+  const present = await foundationOf((parties[0] as TestParty).client, mixnet.mixnetId);
+  const head = [...present.log.keys()].at(-1) as string;
+  // A node that has not looked since names what is applied already.
+  const named = [negotiationId, next].map((id) => ({
+    ...pending,
+    negotiation_id: id,
+    log_head: head,
+  }));
+  three.state.update({ pending_changes: named });
+  t.is((await three.review()).outcome, 'applied');
+  await again;
 });
 
 test('a domain whose DNS does not name the node is signed by nobody, unless he vouches for it', async (t) => {
