@@ -15,6 +15,7 @@ import type { ChangeOptions } from './change-options.ts';
 import {
   applyChange,
   askAbout,
+  baseOf,
   look,
   partyOfChange,
   proofsOf,
@@ -135,7 +136,6 @@ async function stillPending(
 ): Promise<PendingChange[]> {
   const { logHead, lastConsensusId } = await readGround(party, mixnetId);
   const onHead = pending.filter((change) => change.log_head === logHead);
-  if (onHead.length < 2) return onHead;
   const open = await Promise.all(
     onHead.map(async (change) => await isOpen(party, change.negotiation_id, lastConsensusId)),
   );
@@ -151,11 +151,6 @@ async function isOpen(party: Party, id: string, lastConsensusId: string): Promis
     if (thrown instanceof PanoramixError) return true;
     throw thrown;
   }
-}
-
-/** The consensus that an agreed change was made on. */
-function baseOf({ body }: NonNullable<Meeting['consensus']>): string {
-  return (body.info as { on_last_consensus_id: string }).on_last_consensus_id;
 }
 
 function onlyOne(pending: readonly PendingChange[]): string {

@@ -106,6 +106,11 @@ export async function repeatSigned(
   return true;
 }
 
+/** The id of the consensus that an agreed change was made on: on any other it cannot be applied. */
+export function baseOf({ body }: NonNullable<Meeting['consensus']>): string {
+  return (body.info as { on_last_consensus_id: string }).on_last_consensus_id;
+}
+
 /**
  * Applies an agreed change, which another owner may have done already.
  * @returns false where another change came first, so that this one never will be applied
@@ -115,10 +120,10 @@ export async function applyChange(
   mixnetId: string,
   consensus: NonNullable<Meeting['consensus']>,
 ): Promise<boolean> {
-  const { on_last_consensus_id: onLastConsensusId } = consensus.body.info as {
-    on_last_consensus_id: string;
+  const decision = {
+    consensusId: consensus.consensusId,
+    onLastConsensusId: baseOf(consensus),
   };
-  const decision = { consensusId: consensus.consensusId, onLastConsensusId };
   return await retrying(party, async () => {
     try {
       await party.client.updatePeer(mixnetId, consensus.body.data, decision);
