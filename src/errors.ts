@@ -39,6 +39,23 @@ export const ERRORS = {
     text: 'Storage is nearly full',
   },
 
+  // Of the files beside Redis: what could not be written is tried again, and mail waits meanwhile.
+  'disk-full': { temporary: true, http: 503, enhanced: '3.1', text: 'Storage is nearly full' },
+  'disk-unwritable': {
+    temporary: true,
+    http: 503,
+    enhanced: '3.0',
+    text: 'Storage is not available',
+  },
+
+  // Of a storage that all senders share, one has as much as is left for the others.
+  'sender-backlog': {
+    temporary: true,
+    http: 503,
+    enhanced: '3.1',
+    text: 'Too much mail of this sender waits',
+  },
+
   'controller-unreachable': {
     temporary: true,
     http: 502,
@@ -186,6 +203,11 @@ export class PanoramixError extends Error {
   }
 }
 
+/** Whether a word is a code of the table, of what may be well again later. */
+export function isTemporary(word: string): boolean {
+  return Object.hasOwn(ERRORS, word) && ERRORS[word as ErrorCode].temporary;
+}
+
 /** Whether a controller was not to be had at all, for whatever reason: no answer of its own came. */
 export function isUnreachable(code: ErrorCode): boolean {
   return code === 'controller-unreachable' || code.startsWith('tls-');
@@ -194,8 +216,18 @@ export function isUnreachable(code: ErrorCode): boolean {
 /** Any thrown value as a `PanoramixError`; what we do not know is `unexpected`, so temporary. */
 export function asPanoramixError(thrown: unknown): PanoramixError {
   if (thrown instanceof PanoramixError) return thrown;
-  return new PanoramixError('unexpected', wordsOf(thrown), thrown);
+  const systemCode = (thrown as { readonly code?: unknown } | null | undefined)?.code;
+  const code = OF_SYSTEM.get(systemCode) ?? 'unexpected';
+  return new PanoramixError(code, wordsOf(thrown), thrown);
 }
+
+/** What the operating system says where a disk takes nothing. */
+const OF_SYSTEM: ReadonlyMap<unknown, ErrorCode> = new Map([
+  ['ENOSPC', 'disk-full'],
+  ['EDQUOT', 'disk-full'],
+  ['EROFS', 'disk-unwritable'],
+  ['EIO', 'disk-unwritable'],
+]);
 
 /** What somebody else's error says, such as the operating system's: for the detail of one of ours. */
 export function wordsOf(thrown: unknown): string {

@@ -109,9 +109,12 @@ function blankAfter(text: string, from: number): number {
   return length === 0 ? -1 : from + length;
 }
 
-/** `@a.example,@b.example:user@c.example` names relays that nobody uses since 1989. */
+/**
+ * `@a.example,@b.example:user@c.example` names relays that nobody uses since 1989. One route behind the other
+ * goes too: the next server would take it off, and see another recipient than we did.
+ */
 function withoutRoute(path: string): string {
-  return path.replace(/^@(?:\[[^\]]*\]|[^\s:@,[\]]+)(?:,@(?:\[[^\]]*\]|[^\s:@,[\]]+))*:/, '');
+  return path.replace(/^(?:@(?:\[[^\]]*\]|[^\s:@,[\]]+)(?:,@(?:\[[^\]]*\]|[^\s:@,[\]]+))*:)+/, '');
 }
 
 /** Index of the last `@` outside quotes, -1 without one, null where a quote is left open. */

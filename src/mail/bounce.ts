@@ -86,7 +86,7 @@ function recipientOf(group: string): BouncedRecipient | null {
     const [, name, value] = /^([!-9;-~]+)[ \t]*:[ \t]*(.*)$/.exec(line) ?? [];
     // A field that stands twice says nothing for certain: the first is the mail server's.
     if (name !== undefined && !fields.has(name.toLowerCase())) {
-      fields.set(name.toLowerCase(), (value ?? '').trim());
+      fields.set(name.toLowerCase(), trimBlanks(value ?? ''));
     }
   }
   const final = addressOf(fields.get('final-recipient'));
@@ -106,7 +106,21 @@ function recipientOf(group: string): BouncedRecipient | null {
 /** `rfc822; bob@b.example` or `utf-8; …` (RFC 6533 §3); xtext only where the address needs it. */
 function addressOf(value: string | undefined): string | null {
   const text = /^(?:rfc822|utf-8)[ \t]*;[ \t]*(\S.{0,2047})$/i.exec(value ?? '')?.[1];
-  return text === undefined ? null : utf8(text.trim());
+  return text === undefined ? null : utf8(trimBlanks(text));
+}
+
+/** Blanks of ASCII alone: to `trim` the last byte of a UTF-8 `à` is one too. */
+function trimBlanks(text: string): string {
+  let start = 0;
+  let end = text.length;
+  // Not by an expression: it would look at a run of blanks from each of them on.
+  while (start < end && isBlank(text[start])) start++;
+  while (end > start && isBlank(text[end - 1])) end--;
+  return text.slice(start, end);
+}
+
+function isBlank(character: string | undefined): boolean {
+  return character === ' ' || character === '\t';
 }
 
 function unfold(text: string): string {

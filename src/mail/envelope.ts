@@ -71,6 +71,8 @@ export interface ArrivedMail {
   readonly data: Uint8Array;
   /** SHA-256 that the entry gateway signed, 64 hex digits. */
   readonly sha256: string;
+  /** Tells a user what became of a mail of his: he gets it, whatever he wants to get out of the mixnet else. */
+  readonly isOwnReport?: true;
 }
 
 export interface RefusedRecipient {

@@ -8,10 +8,12 @@
 export interface Allowance {
   readonly mailsPerHour: number;
   readonly bytesPerHour: number;
+  /** Of all these mails together: one mail may go to thousands. */
+  readonly recipientsPerHour: number;
 }
 
 export interface SendingLimits {
-  /** By MAIL FROM, in lower case. */
+  /** By MAIL FROM, in lower case and without what stands behind a `+`: `ada+shop@` is Ada, too. */
   readonly sender: Allowance;
   /** By the address of the client that gave the mail to the mail server, where that says it. */
   readonly client: Allowance;
@@ -23,6 +25,7 @@ export interface Sending {
   readonly client: string | null;
   readonly mails: number;
   readonly bytes: number;
+  readonly recipients: number;
 }
 
 /** Why a mail has to wait: the words of `filters/replies.ts`. */
@@ -34,10 +37,11 @@ const FULL = 1 + 1e-9;
 /** Senders and clients that are known at a time; who is forgotten is the one heard of longest ago. */
 const KNOWN_MAX = 20_000;
 
-interface Bucket {
-  /** Shares of an hour's allowance that are used up, 0 to 1 and beyond after one large mail. */
-  mails: number;
-  bytes: number;
+/** What is counted; in a bucket as shares of an hour's allowance, 0 to 1 and beyond after one large mail. */
+const KINDS = ['mails', 'bytes', 'recipients'] as const;
+type Shares = Record<(typeof KINDS)[number], number>;
+
+interface Bucket extends Shares {
   atMs: number;
 }
 
@@ -52,18 +56,17 @@ export class SendingLimiter {
 
   /**
    * Takes a mail into account, or says why it has to wait; then nothing is taken. A sender whose
-   * bucket is empty may send one mail of any size: what is larger than an hour's share costs the
-   * hours that follow.
+   * bucket is empty may send one mail of any size to any number: what is larger than an hour's share
+   * costs the hours that follow.
    */
   take(sending: Sending, nowMs: number): LimitReason | null {
     const charges = this.#charges(sending);
     for (const { name, allowance, reason } of charges) {
       const bucket = this.#bucket(name, nowMs);
-      const isMailOver =
-        bucket.mails > 0 && bucket.mails + sending.mails / allowance.mailsPerHour > FULL;
-      const isBytesOver =
-        bucket.bytes > 0 && bucket.bytes + sending.bytes / allowance.bytesPerHour > FULL;
-      if (isMailOver || isBytesOver) return reason;
+      const shares = sharesOf(sending, allowance);
+      if (KINDS.some((kind) => bucket[kind] > 0 && bucket[kind] + shares[kind] > FULL)) {
+        return reason;
+      }
     }
     this.#add(sending, nowMs, 1);
     return null;
@@ -77,14 +80,14 @@ export class SendingLimiter {
   #add(sending: Sending, nowMs: number, sign: 1 | -1): void {
     for (const { name, allowance } of this.#charges(sending)) {
       const bucket = this.#bucket(name, nowMs);
-      bucket.mails = Math.max(0, bucket.mails + (sign * sending.mails) / allowance.mailsPerHour);
-      bucket.bytes = Math.max(0, bucket.bytes + (sign * sending.bytes) / allowance.bytesPerHour);
+      const shares = sharesOf(sending, allowance);
+      for (const kind of KINDS) bucket[kind] = Math.max(0, bucket[kind] + sign * shares[kind]);
     }
   }
 
   #charges({ sender, client }: Sending) {
     const { sender: ofSender, client: ofClient } = this.#limits;
-    const name = `sender ${sender.toLowerCase()}`;
+    const name = `sender ${senderOf(sender)}`;
     const charges: { name: string; allowance: Allowance; reason: LimitReason }[] = [
       { name, allowance: ofSender, reason: 'sender-limit' },
     ];
@@ -96,12 +99,13 @@ export class SendingLimiter {
 
   /** The bucket as it is now: an hour empties a full one. The newest stands last. */
   #bucket(name: string, nowMs: number): Bucket {
-    const known = this.#buckets.get(name) ?? { mails: 0, bytes: 0, atMs: nowMs };
+    const known = this.#buckets.get(name) ?? { mails: 0, bytes: 0, recipients: 0, atMs: nowMs };
     this.#buckets.delete(name);
     const share = Math.max(0, nowMs - known.atMs) / HOUR_MS;
     const bucket = {
       mails: Math.max(0, known.mails - share),
       bytes: Math.max(0, known.bytes - share),
+      recipients: Math.max(0, known.recipients - share),
       atMs: nowMs,
     };
     this.#buckets.set(name, bucket);
@@ -113,4 +117,17 @@ export class SendingLimiter {
     }
     return bucket;
   }
+}
+
+/** Who counts as one sender: the address in lower case, without an extension (`local+extension@domain`). */
+export function senderOf(address: string): string {
+  return address.toLowerCase().replace(/^([^+"@]+)\+[^"@]*(?=@)/, '$1');
+}
+
+function sharesOf(sending: Sending, allowance: Allowance): Shares {
+  return {
+    mails: sending.mails / allowance.mailsPerHour,
+    bytes: sending.bytes / allowance.bytesPerHour,
+    recipients: sending.recipients / allowance.recipientsPerHour,
+  };
 }

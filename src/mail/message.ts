@@ -36,15 +36,9 @@ export interface Header {
  * What is canonical already is returned as it is, not copied. Nothing else changes, NUL included.
  */
 export function canonicalise(data: Uint8Array): Uint8Array {
-  let missing = 0;
-  for (let i = 0; i < data.length; i++) {
-    const byte = data[i];
-    if (byte === LF) {
-      if (i === 0 || data[i - 1] !== CR) missing++;
-    } else if (byte === CR && data[i + 1] !== LF) missing++;
-  }
   const last = data.at(-1);
-  if (last !== undefined && last !== LF && last !== CR) missing += 2;
+  const isOpen = last !== undefined && last !== LF && last !== CR;
+  const missing = bareEnds(data, 0, data.length) + (isOpen ? 2 : 0);
   if (missing === 0) return data;
   const canonical = new Uint8Array(data.length + missing);
   let length = 0;
@@ -56,6 +50,18 @@ export function canonicalise(data: Uint8Array): Uint8Array {
   }
   if (length < canonical.length) canonical.set([CR, LF], length);
   return canonical;
+}
+
+/** Bare LF and bare CR from one place on and before another, by which lines end that are not canonical. */
+export function bareEnds(data: Uint8Array, from: number, to: number): number {
+  let bare = 0;
+  for (let i = from; i < to; i++) {
+    const byte = data[i];
+    if (byte === LF) {
+      if (i === 0 || data[i - 1] !== CR) bare++;
+    } else if (byte === CR && data[i + 1] !== LF) bare++;
+  }
+  return bare;
 }
 
 /**

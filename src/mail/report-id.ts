@@ -6,10 +6,11 @@ import { concat, fromHex, fromUtf8, toHex } from '../bytes.ts';
 import { LABELS, type Primitives } from '../crypto/primitives.ts';
 
 /**
- * `delayed`: not confirmed yet; `failed`: recipients that the mail did not reach; `bounced`: recipients
- * that a mail server had taken it for, and then did not deliver it to.
+ * `delayed`: not confirmed yet, or not delivered yet; `failed`: recipients that the mail did not reach;
+ * `bounced`: recipients that a mail server had taken it for, and then did not deliver it to; `succeeded`:
+ * those that it did deliver it to.
  */
-export type ReportEvent = 'delayed' | 'failed' | 'bounced';
+export type ReportEvent = 'delayed' | 'failed' | 'bounced' | 'succeeded';
 
 /**
  * The id of a report, 32 hex digits, which is also its message id in the mixnet.

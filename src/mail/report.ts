@@ -1,23 +1,22 @@
 /**
- * Reports to senders (RFC 3464): which recipients a mail did not reach, or has not reached yet, and why.
+ * Reports to senders (RFC 3464): which recipients a mail did not reach, has not reached yet, or has reached.
  * It names mail servers' replies and times, never a node, a route or an exit's own address. Who gets
  * one is RFC 3461's rule: never the null sender, never against NOTIFY.
  */
 import { concat, fromUtf8 } from '../bytes.ts';
+import { dateText } from './date.ts';
 import type { MixedRecipient } from './envelope.ts';
 import { HEADER_BYTES_MAX, scanHeader } from './message.ts';
+import { PROOF_FIELD } from './report-proof.ts';
+import {
+  explanation,
+  oneLine,
+  subjectOf,
+  type ReportAction,
+  type ReportRecipient,
+} from './report-text.ts';
 
-/** What has become of a recipient (RFC 3464 §2.3.3); `delayed`: it is still tried. */
-export type ReportAction = 'failed' | 'delayed';
-
-/** One recipient of a report. */
-export interface ReportRecipient {
-  readonly address: string;
-  /** RFC 3463, such as `5.1.1`. */
-  readonly status: string;
-  /** What the mail server said, such as `550 5.1.1 no such user`; null where none was asked. */
-  readonly reply: string | null;
-}
+export type { ReportAction, ReportRecipient } from './report-text.ts';
 
 /** The mail that a report is about. */
 export interface ReportedMail {
@@ -36,13 +35,18 @@ export interface ReportOptions {
   readonly domain: string;
   /** When the mail was taken in, Unix ms; null where who reports does not know. */
   readonly arrivedMs: number | null;
-  /** Until when it is tried, Unix ms; for `delayed`. */
-  readonly untilMs: number;
+  /** Until when it is tried, Unix ms; for `delayed`. Null where who reports does not know. */
+  readonly untilMs: number | null;
   readonly nowMs: number;
   /** 32 hex digits that occur nowhere else: boundary and Message-ID. */
   readonly id: string;
   /** What the operator has to say below the explanation: whom to write to. */
   readonly contact?: string;
+  /**
+   * The mail's message id, for its entry alone: an exit proves by it that it got a mail of a user who is told,
+   * whatever he wants to get out of the mixnet else (`report-proof.ts`). Absent where the entry itself reports.
+   */
+  readonly proof?: string;
 }
 
 /** A report, ready to be sent from the null sender. */
@@ -55,14 +59,18 @@ export interface Report {
 
 /** Returned whole where asked for (RET=FULL) and not larger; else the header alone. */
 const RETURNED_BYTES_MAX = 1_048_576;
-/** A return address of an exit's (`return-address.ts`), which mail servers quote in their replies. */
-const RETURN_ADDRESS = /<?panoramix\+[a-z2-7]{52}@[^\s<>"]+>?/gi;
-/** A reply may be a page; RFC 5321 §4.5.3.1.5 allows a line of 512 octets. */
-const REPLY_CHARACTERS_MAX = 480;
+/** By which word of NOTIFY a sender asks for it (RFC 3461 §4.1). */
+const EVENTS: Readonly<Record<ReportAction, 'FAILURE' | 'DELAY' | 'SUCCESS'>> = {
+  failed: 'FAILURE',
+  delayed: 'DELAY',
+  delivered: 'SUCCESS',
+  relayed: 'SUCCESS',
+  expanded: 'SUCCESS',
+};
 
 /**
  * Whether a recipient's end is reported to the sender: by NOTIFY where he gave it, and without one
- * failures and delays alike (RFC 3461 §4.1).
+ * failures and delays, but no success (RFC 3461 §4.1).
  */
 export function wantsReport(
   sender: string,
@@ -70,8 +78,8 @@ export function wantsReport(
   action: ReportAction,
 ): boolean {
   if (sender === '') return false;
-  if (notify === undefined) return true;
-  return notify.split(',').includes(action === 'failed' ? 'FAILURE' : 'DELAY');
+  const event = EVENTS[action];
+  return notify === undefined ? event !== 'SUCCESS' : notify.split(',').includes(event);
 }
 
 /**
@@ -87,12 +95,12 @@ export function returnable(
 }
 
 /**
- * The enhanced status code (RFC 3463) of a reply such as `550 5.1.1 no such user`; class 5 without one.
+ * The enhanced status code (RFC 3463) of a reply such as `550 5.1.1 no such user`.
+ * @param none what it is where the reply has no code of the class that begins `none`: a server's slip
  */
-export function statusOf(reply: string): string {
-  const status = /^\d{3} ([245]\.\d{1,3}\.\d{1,3})(?=\s|$)/.exec(reply)?.[1];
-  // A 5xx with a code of another class is a server's slip: the recipient has failed.
-  return status?.startsWith('5.') === true ? status : '5.0.0';
+export function statusOf(reply: string, none = '5.0.0'): string {
+  const status = /^\d{3} ([245]\.\d{1,3}\.\d{1,3})(?=\s|$)/.exec(reply)?.[1] ?? none;
+  return status.startsWith(none.slice(0, 2)) ? status : none;
 }
 
 /** A report about those recipients of a mail. */
@@ -116,23 +124,24 @@ function statusText(
   options: ReportOptions,
   isUtf8: boolean,
 ): string {
-  const { action, domain, arrivedMs, untilMs, nowMs, id } = options;
+  const { action, domain, arrivedMs, untilMs, nowMs, id, proof } = options;
   const perRecipient = recipients.map(({ address, status, reply }) => [
     // RFC 6533 §3 where an address is not ASCII.
     `Final-Recipient: ${isAscii(fromUtf8(address)) ? 'rfc822' : 'utf-8'}; ${address}`,
     `Action: ${action}`,
     `Status: ${status}`,
     ...(reply === null ? [] : [`Diagnostic-Code: smtp; ${diagnostic(reply, isUtf8)}`]),
-    ...(action === 'delayed' ? [`Will-Retry-Until: ${dateText(untilMs)}`] : []),
+    ...(action === 'delayed' && untilMs !== null ? [`Will-Retry-Until: ${dateText(untilMs)}`] : []),
     '',
   ]);
   return [
     `From: Mail delivery <MAILER-DAEMON@${domain}>`,
     `To: <${mail.sender}>`,
-    `Subject: ${action === 'failed' ? 'Your mail was not delivered' : 'Your mail is delayed'}`,
+    `Subject: ${subjectOf(action)}`,
     `Date: ${dateText(nowMs)}`,
     `Message-ID: <${id}@${domain}>`,
     'Auto-Submitted: auto-replied',
+    ...(proof === undefined ? [] : [`${PROOF_FIELD}: ${proof}`]),
     'MIME-Version: 1.0',
     `Content-Type: multipart/report; report-type=${isUtf8 ? 'global-delivery-status' : 'delivery-status'};`,
     ` boundary="${id}"`,
@@ -154,39 +163,6 @@ function statusText(
     `--${id}`,
     '',
   ].join('\r\n');
-}
-
-function explanation(
-  recipients: readonly ReportRecipient[],
-  { action, untilMs, contact }: ReportOptions,
-): string[] {
-  const opening =
-    action === 'failed'
-      ? ['Your mail, which asked to be sent through the mixnet, did not reach:']
-      : [
-          'Your mail, which asked to be sent through the mixnet, has not reached yet:',
-          `It is tried until ${dateText(untilMs)}; you need not send it again.`,
-        ];
-  const lines = recipients.flatMap(({ address, status, reply }) => [
-    '',
-    `  <${address}>`,
-    reply === null ? `    ${reasonText(status)}` : `    ${oneLine(reply)}`,
-  ]);
-  const ending = contact === undefined ? [] : ['', ...contact.split(/\r\n|\r|\n/).map(oneLine)];
-  return [...opening, ...lines, ...ending];
-}
-
-/** What RFC 3463 means by the codes that we give ourselves. */
-function reasonText(status: string): string {
-  const texts: Readonly<Record<string, string>> = {
-    '4.4.7': 'no confirmation from the other provider so far',
-    '5.1.1': 'there is no such mailbox',
-    '5.2.2': 'the mailbox is full',
-    '5.4.7': 'not delivered, or not confirmed by the other provider, until the mail expired',
-    '5.6.0': 'the mail that arrived was not the one that was sent',
-    '5.7.1': 'the other provider does not take this mail',
-  };
-  return texts[status] ?? `it could not be delivered (${status})`;
 }
 
 /**
@@ -217,19 +193,6 @@ function diagnostic(reply: string, isUtf8: boolean): string {
   return isUtf8 ? oneLine(reply) : oneLine(reply).replaceAll(/[^ -~]/gu, '?');
 }
 
-function oneLine(reply: string): string {
-  return reply
-    .replaceAll(/\p{Cc}+/gu, ' ')
-    .replaceAll(RETURN_ADDRESS, '<>')
-    .trim()
-    .slice(0, REPLY_CHARACTERS_MAX);
-}
-
 function isAscii(bytes: Uint8Array): boolean {
   return bytes.every((byte) => byte < 0x80);
-}
-
-/** RFC 5322 §3.3, in UTC: where the gateway stands is nobody's business. */
-function dateText(unixMs: number): string {
-  return new Date(unixMs).toUTCString().replace('GMT', '+0000');
 }

@@ -135,6 +135,16 @@ test('a recipient that is malformed does not hide the others', (t) => {
   );
 });
 
+test('a name that ends in à is read to its last byte', (t) => {
+  const text = changed('rfc822; gone@inner.test', 'utf-8; gone@inner.là \t').replace(
+    '>: Recipient',
+    '>: è là',
+  );
+  const [first] = readBounce(fromUtf8(text)) ?? [];
+  t.is(first?.final, 'gone@inner.là');
+  t.is(first?.reply, '550 5.1.1 <gone@inner.test>: è là address rejected');
+});
+
 test('any bytes at all are read or are none, quickly', (t) => {
   const pieces = POSTFIX.split('\r\n').map((line) => `${line}\r\n`);
   const started = performance.now();
@@ -157,5 +167,6 @@ test('any bytes at all are read or are none, quickly', (t) => {
   readBounce(fromUtf8(boundaries));
   readBounce(fromUtf8(`${POSTFIX.slice(0, 460)}${' '.repeat(500_000)}`));
   readBounce(fromUtf8(POSTFIX.replace('Status: 5.1.1', `Status: ${'\r\n '.repeat(100_000)}`)));
+  readBounce(fromUtf8(POSTFIX.replace('Status: 5.1.1', `Status: ${' '.repeat(200_000)}x`)));
   t.true(performance.now() - started < 10_000);
 });

@@ -3,10 +3,16 @@ import { SendingLimiter, type Sending, type SendingLimits } from '../../src/mail
 
 const HOUR_MS = 3_600_000;
 const limits: SendingLimits = {
-  sender: { mailsPerHour: 10, bytesPerHour: 1_000_000 },
-  client: { mailsPerHour: 20, bytesPerHour: 100_000_000 },
+  sender: { mailsPerHour: 10, bytesPerHour: 1_000_000, recipientsPerHour: 100 },
+  client: { mailsPerHour: 20, bytesPerHour: 100_000_000, recipientsPerHour: 10_000 },
 };
-const mail: Sending = { sender: 'ada@alpha.test', client: null, mails: 1, bytes: 1_000 };
+const mail: Sending = {
+  sender: 'ada@alpha.test',
+  client: null,
+  mails: 1,
+  bytes: 1_000,
+  recipients: 1,
+};
 
 /** How many of the same mail are taken at one moment. */
 function takes(limiter: SendingLimiter, sending: Sending, nowMs: number): number {
@@ -38,6 +44,23 @@ test('other senders do not feel it', (t) => {
 test('bytes count as mails do', (t) => {
   const limiter = new SendingLimiter(limits);
   t.is(takes(limiter, { ...mail, bytes: 250_000 }, 0), 4);
+});
+
+test('recipients count as mails do: one mail to a thousand is not one of many', (t) => {
+  const limiter = new SendingLimiter(limits);
+  t.is(takes(limiter, { ...mail, recipients: 25 }, 0), 4);
+  t.is(limiter.take(mail, 0), 'sender-limit');
+  t.is(takes(limiter, { ...mail, sender: 'eve@alpha.test', recipients: 1_000 }, 0), 1);
+});
+
+test('who puts an extension behind his name is the same sender', (t) => {
+  const limiter = new SendingLimiter(limits);
+  takes(limiter, { ...mail, sender: 'ada+one@alpha.test' }, 0);
+  t.is(limiter.take({ ...mail, sender: 'Ada+two+three@alpha.test' }, 0), 'sender-limit');
+  t.is(limiter.take(mail, 0), 'sender-limit');
+  for (const sender of ['ada@beta.test', '"ada+x"@alpha.test', '+ada@alpha.test', '']) {
+    t.is(limiter.take({ ...mail, sender }, 0), null, sender);
+  }
 });
 
 test('one mail above a whole hour’s bytes goes, and costs the hours that follow', (t) => {

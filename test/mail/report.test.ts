@@ -2,6 +2,7 @@ import test from 'ava';
 import { simpleParser } from 'mailparser';
 import { concat, fromUtf8, toUtf8 } from '../../src/bytes.ts';
 import { canonicalise } from '../../src/mail/message.ts';
+import { proofIn } from '../../src/mail/report-proof.ts';
 import { wantsReport, writeReport, type ReportOptions } from '../../src/mail/report.ts';
 
 const NOW_MS = Date.UTC(2026, 10, 22, 12, 0, 0);
@@ -161,5 +162,53 @@ test('who gets a report: by NOTIFY, and never the null sender', (t) => {
     const recipient = notify === undefined ? {} : { notify };
     t.is(wantsReport(sender, recipient, 'failed'), failed, `${sender} ${notify}`);
     t.is(wantsReport(sender, recipient, 'delayed'), delayed, `${sender} ${notify}`);
+  }
+});
+
+test('a success is told in the words of RFC 3464, without the mail, and only where it was asked for', async (t) => {
+  const rows = [
+    ['delivered', 'Your mail was delivered', /has reached:/],
+    ['relayed', 'Your mail was handed on', /tells nothing more/],
+    ['expanded', 'Your mail was delivered to a list', /goes on from there to several/],
+  ] as const;
+  for (const [action, subject, words] of rows) {
+    const reached = { address: 'bob@far.test', status: '2.1.5', reply: null };
+    const report = writeReport({ ...mail, ret: 'FULL' }, [reached], { ...options, action });
+    const { parsed, part } = await partsOf(report);
+    t.is(parsed.subject, subject);
+    t.regex(parsed.text ?? '', words);
+    t.notRegex(parsed.text ?? '', /could not|2\.1\.5/);
+    t.regex(
+      part('message/delivery-status') ?? '',
+      new RegExp(`bob@far\\.test\r?\nAction: ${action}\r?\nStatus: 2\\.1\\.5`),
+    );
+    t.false(toUtf8(report.data).includes('secret body'), 'RET is for failures');
+    t.false(wantsReport('ada@near.test', {}, action), 'nobody gets it unasked');
+    t.true(wantsReport('ada@near.test', { notify: 'FAILURE,SUCCESS' }, action));
+    t.false(wantsReport('ada@near.test', { notify: 'FAILURE,DELAY' }, action));
+    t.false(wantsReport('', { notify: 'SUCCESS' }, action));
+  }
+});
+
+test('a delay whose end nobody knows promises none', (t) => {
+  const waiting = { address: 'bob@far.test', status: '4.4.1', reply: null };
+  const report = writeReport(mail, [waiting], { ...options, action: 'delayed', untilMs: null });
+  const text = toUtf8(report.data);
+  t.notRegex(text, /Will-Retry-Until|until/);
+  t.regex(text, /It is tried; you need not send it again/);
+});
+
+test('a report names the mail that it is about to that mail’s entry, once and in one form', (t) => {
+  const MAIL = '0123456789abcdef'.repeat(2);
+  const named = writeReport(mail, [unknownUser], { ...options, proof: MAIL }).data;
+  t.is(proofIn(named), MAIL);
+  t.is(proofIn(writeReport(mail, [unknownUser], options).data), null);
+  for (const header of [
+    `X-PANORAMIX-Report-For: ${MAIL}\r\nX-Panoramix-Report-For: ${MAIL}\r\n\r\n`,
+    `X-PANORAMIX-Report-For: ${MAIL.toUpperCase()}\r\n\r\n`,
+    `X-PANORAMIX-Report-For: ${MAIL}0\r\n\r\n`,
+    `Subject: x\r\n\r\nX-PANORAMIX-Report-For: ${MAIL}\r\n`,
+  ]) {
+    t.is(proofIn(fromUtf8(header)), null, header);
   }
 });
