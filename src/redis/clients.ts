@@ -79,10 +79,20 @@ function create(address: RedisAddress, options: RedisOptions): Redis {
     // Replies of one shape, whichever protocol the server speaks; BullMQ expects this one.
     replyMapping: 'legacy',
   };
-  const redis = 'url' in address ? new Redis(address.url, all) : new Redis(address.socket, all);
+  const redis = new Redis('url' in address ? redisUrl(address.url) : address.socket, all);
   // Without a listener a lost connection would end the process; every command reports it anyway.
   redis.on('error', () => undefined);
   return redis;
+}
+
+/** What is no URL ioredis takes for a path, and says it, password and all, with every error. */
+function redisUrl(url: string): string {
+  const isUrl = URL.canParse(url) && /^rediss?:$/.test(new URL(url).protocol);
+  if (isUrl || url.startsWith('/')) return url;
+  throw new PanoramixError(
+    'config-invalid',
+    'REDIS_URL, or redis.url, begins with redis:// or rediss://',
+  );
 }
 
 /**

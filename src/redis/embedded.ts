@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 
 import type { Redis } from 'ioredis';
 
+import { syncFolder } from '../durable-file.ts';
 import { PanoramixError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { createCommandClient, createWorkerClient, guarded } from './clients.ts';
@@ -13,9 +14,22 @@ import type { RedisAddress, WorkerClient } from './clients.ts';
 import { requireDurable } from './durability.ts';
 import { endServerIfLast, PROGRAM } from './end-server.ts';
 import { trimEvents } from './events.ts';
-import { pressureOf, readFullness } from './pressure.ts';
-import type { Pressure } from './pressure.ts';
-import { applySettings, ensureServer, findServer, privatePaths } from './private-server.ts';
+import {
+  fullnessOf,
+  pressureOf,
+  readFullness,
+  restBytesOf,
+  RESTS_ONLY_FROM,
+  roomBytesOf,
+} from './pressure.ts';
+import type { Pressure, Rests } from './pressure.ts';
+import {
+  applySettings,
+  ensureServer,
+  findServer,
+  privatePaths,
+  visitedPaths,
+} from './private-server.ts';
 import type { PrivatePaths } from './private-server.ts';
 import { startRewriting } from './rewrite.ts';
 import { watchServer } from './watch.ts';
@@ -43,6 +57,12 @@ export interface Store {
   connection(kind: 'producer' | 'worker'): Redis;
   /** What may go on, as of a quarter of a second ago; `entry-closed` while Redis is away. */
   pressure(): Pressure;
+  /** Bytes that may be added before entry closes, as of then; null where there is no limit. */
+  roomBytes(): number | null;
+  /** Whether fragments are taken only of messages whose rest has room, and the room for all rests; as of then. */
+  rests(): Rests;
+  /** How far the machine's clock, by which BullMQ and Redis go, is ahead of the time that callers go by; ms. */
+  aheadMs(): number;
   /** Runs before the connections close, in reverse order: for workers and queues. */
   beforeClose(close: () => Promise<void>): void;
   /** Ends connections, and the private server too where this was the last program that used it. */
@@ -59,6 +79,8 @@ export interface StoreOptions {
   readonly maxMemoryBytes?: number | undefined;
   /** The program, as `CLIENT LIST` shows it. */
   readonly name?: string | undefined;
+  /** How far the machine's clock is ahead of the caller's time, ms; default 0, it goes by the machine's. */
+  readonly aheadMs?: (() => number) | undefined;
 }
 
 /**
@@ -67,12 +89,14 @@ export interface StoreOptions {
  * the fix), `redis-unavailable` where there is none
  */
 export async function openStore(options: StoreOptions): Promise<Store> {
-  if (options.url !== undefined) return await openUrl(options, options.url);
+  if (options.url !== undefined) return await openUrl(options, options.url, 'program');
   const maxMemoryBytes = options.maxMemoryBytes ?? MAX_MEMORY_BYTES_DEFAULT;
   const paths = await privatePaths(options.dataDir);
-  const deadline = Date.now() + OPEN_MS_MAX;
+  const deadline = performance.now() + OPEN_MS_MAX;
   while (true) {
     const { socket, started } = await ensureServer(paths, maxMemoryBytes);
+    // The server syncs its files and the folder that they are in, but not that folder's own name.
+    syncFolder(paths.dir);
     try {
       if (!started) await applySettings(socket, maxMemoryBytes);
       const store = new OpenStore({ socket }, options, paths);
@@ -83,7 +107,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     } catch (thrown) {
       // A program that closes at this moment took the server with it: look again, or start one.
       const left = thrown instanceof PanoramixError && thrown.code === 'redis-unavailable';
-      if (!left || Date.now() > deadline) throw thrown;
+      if (!left || performance.now() > deadline) throw thrown;
     }
   }
 }
@@ -94,8 +118,8 @@ export async function openStore(options: StoreOptions): Promise<Store> {
  * @throws PanoramixError `redis-unavailable` where no server answers
  */
 export async function connectStore(options: StoreOptions): Promise<Store> {
-  if (options.url !== undefined) return await openUrl(options, options.url);
-  const paths = await privatePaths(options.dataDir);
+  if (options.url !== undefined) return await openUrl(options, options.url, 'visitor');
+  const paths = await visitedPaths(options.dataDir);
   const socket = await findServer(paths);
   if (socket === null) {
     throw new PanoramixError(
@@ -108,8 +132,8 @@ export async function connectStore(options: StoreOptions): Promise<Store> {
   return store;
 }
 
-async function openUrl(options: StoreOptions, url: string): Promise<Store> {
-  const store = new OpenStore({ url }, options, null);
+async function openUrl(options: StoreOptions, url: string, role: Role): Promise<Store> {
+  const store = new OpenStore({ url }, options, null, role);
   await store.connect();
   try {
     await requireDurable(store.redis);
@@ -120,17 +144,23 @@ async function openUrl(options: StoreOptions, url: string): Promise<Store> {
   return store;
 }
 
+/** A visitor is never counted as the program of a store (program-report.ts). */
+type Role = 'program' | 'visitor';
+
 class OpenStore implements Store {
   readonly redis: Redis;
   readonly prefix = PREFIX;
   readonly isPrivate: boolean;
   readonly log: Log;
+  readonly aheadMs: () => number;
   readonly #address: RedisAddress;
   readonly #paths: PrivatePaths | null;
   readonly #name: string;
   readonly #isVisitor: boolean;
   #worker: WorkerClient | null = null;
   #pressure: Pressure = 'entry-closed';
+  #roomBytes: number | null = 0;
+  #rests: Rests = { only: false, bytesMax: null };
   #sampling: NodeJS.Timeout | null = null;
   #stopWatching: (() => Promise<void>) | null = null;
   #stopRewriting: (() => void) | null = null;
@@ -141,7 +171,7 @@ class OpenStore implements Store {
     address: RedisAddress,
     options: StoreOptions,
     paths: PrivatePaths | null,
-    role: 'program' | 'visitor' = 'program',
+    role: Role = 'program',
   ) {
     this.#address = address;
     this.#paths = paths;
@@ -151,6 +181,7 @@ class OpenStore implements Store {
     this.#name = [role === 'program' ? PROGRAM : 'panoramix:visitor', ...own].join(':');
     this.isPrivate = paths !== null;
     this.log = options.log;
+    this.aheadMs = options.aheadMs ?? (() => 0);
     this.redis = createCommandClient(address, this.#name);
   }
 
@@ -189,6 +220,14 @@ class OpenStore implements Store {
     return this.redis.status === 'ready' ? this.#pressure : 'entry-closed';
   }
 
+  roomBytes(): number | null {
+    return this.redis.status === 'ready' ? this.#roomBytes : 0;
+  }
+
+  rests(): Rests {
+    return this.#rests;
+  }
+
   beforeClose(close: () => Promise<void>): void {
     this.#beforeClose.push(close);
   }
@@ -216,7 +255,13 @@ class OpenStore implements Store {
   async #sample(): Promise<void> {
     try {
       const before = this.#pressure;
-      this.#pressure = pressureOf(await readFullness(this.redis, this.#paths?.dir ?? null));
+      const fullness = await readFullness(this.redis, this.#paths?.dir ?? null);
+      this.#pressure = pressureOf(fullness);
+      this.#roomBytes = roomBytesOf(fullness);
+      this.#rests = {
+        only: fullnessOf(fullness) >= RESTS_ONLY_FROM,
+        bytesMax: restBytesOf(fullness),
+      };
       if (before !== this.#pressure && this.#sampling !== null) {
         this.log.warn({ from: before, to: this.#pressure }, 'Storage pressure changed');
       }

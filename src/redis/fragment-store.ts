@@ -22,6 +22,12 @@ const DELIVERED_MS = 14 * DAY_MS;
 const EXPIRY_STEP_MS = DAY_MS / 4;
 const MESSAGE_ID_BYTES = 16;
 
+/**
+ * Parts of a message that are read and opened in one go, half a megabyte: all 800 of a mail of 25 MB would
+ * hold up Redis and this process for longer than ticks are apart.
+ */
+const LOADED_AT_ONCE = 16;
+
 /** One part of a message. */
 export interface Fragment {
   /** 16 bytes, the same in all parts. */
@@ -42,18 +48,23 @@ export interface FragmentLimits {
   readonly messagesMax: number;
   /** All fragments together, as stored. */
   readonly bytesMax: number;
+  /** Of these, what only a message may take for whose whole rest there is room in it; half of all at most. */
+  readonly restBytesMax: number;
   /** From now to a fragment's expiry. */
   readonly lifetimeMsMax: number;
 }
 
 /**
  * A message has as many fragments as entries cut it into at most; 400 MB are 40 % of the default memory, and
- * entry closes at 60 %; an expiry is 5 days away, twice that with clocks and retries.
+ * entry closes at 60 %; an expiry is 5 days away, twice that with clocks and retries. Large messages that come
+ * together would fill the room with parts of all of them, and none would ever be whole: 96 MB are for
+ * the rest of one of the largest (66 MB), and of 900 small ones beside it.
  */
 export const FRAGMENT_LIMITS: FragmentLimits = {
   fragmentsMax: FRAGMENTS_MAX,
   messagesMax: 10_000,
   bytesMax: 400 * 1024 * 1024,
+  restBytesMax: 96 * 1024 * 1024,
   lifetimeMsMax: 10 * DAY_MS,
 };
 
@@ -61,15 +72,16 @@ export const FRAGMENT_LIMITS: FragmentLimits = {
 export type FragmentRefusal = 'message-full' | 'message-mismatch' | 'message-expired';
 
 /** How many keys and values `writeFragmentLua` takes, for what a script has after them. */
-export const FRAGMENT_KEYS = 5;
-export const FRAGMENT_VALUES = 12;
+export const FRAGMENT_KEYS = 6;
+export const FRAGMENT_VALUES = 14;
 
 /**
  * The write as part of the journal's script: what is refused returns from it with its reason, what is
- * there already, or belongs to a delivered message, counts as written.
- * KEYS: message, open messages by expiry, complete messages, bytes of all, delivered marker.
- * ARGV: id, index, total, expiry, sealed bytes, now, then the four limits, keyed hash of the expiry, its
- * quarter of a day.
+ * there already, or belongs to a delivered message, counts as written. All fragments of a message but the
+ * last are of one length, so that any other tells how much room its rest takes.
+ * KEYS: message, open messages by expiry, complete messages, bytes of all, delivered marker, room promised.
+ * ARGV: id, index, total, expiry, sealed bytes, now, then four limits, keyed hash of the expiry, its
+ * quarter of a day, room for rests, whether there is room for nothing else.
  */
 export function writeFragmentLua(keysBefore: number, valuesBefore: number): string {
   const key = (index: number): string => `KEYS[${keysBefore + index}]`;
@@ -90,7 +102,17 @@ export function writeFragmentLua(keysBefore: number, valuesBefore: number): stri
       return 'message-full'
     end
     local size = string.len(${value(5)})
-    if tonumber(redis.call('GET', ${key(4)}) or '0') + size > ${number(9)} then return 'message-full' end
+    local held = tonumber(redis.call('GET', ${key(4)}) or '0') + size
+    if held > ${number(9)} then return 'message-full' end
+    local isTight = ${value(14)} == '1' or held > ${number(9)} - ${number(13)}
+    if isTight and redis.call('HEXISTS', ${key(6)}, ${value(1)}) == 0 then
+      local missing = total - (known[1] and redis.call('HLEN', ${key(1)}) - 3 or 0)
+      if index == total - 1 and missing > 1 then return 'message-full' end
+      local promised = tonumber(redis.call('HGET', ${key(6)}, 'sum') or '0')
+      if promised + missing * size > ${number(13)} then return 'message-full' end
+      redis.call('HSET', ${key(6)}, ${value(1)}, missing * size)
+      redis.call('HINCRBY', ${key(6)}, 'sum', missing * size)
+    end
     redis.call('HSET', ${key(1)}, 'total', ${value(3)}, 'expiry', ${value(11)}, ${value(2)}, ${value(5)})
     redis.call('HINCRBY', ${key(1)}, 'bytes', size)
     redis.call('INCRBY', ${key(4)}, size)
@@ -103,7 +125,7 @@ export function writeFragmentLua(keysBefore: number, valuesBefore: number): stri
   `;
 }
 
-// KEYS: message, open, complete, bytes, delivered. ARGV: id, until when to remember it, 0 for not.
+// KEYS: message, open, complete, bytes, delivered, room promised. ARGV: id, until when to remember it, 0 for not.
 const REMOVE = createScript(
   'remove a message',
   `
@@ -111,6 +133,11 @@ const REMOVE = createScript(
   redis.call('DECRBY', KEYS[4], redis.call('HGET', KEYS[1], 'bytes') or '0')
   redis.call('ZREM', KEYS[2], ARGV[1])
   redis.call('SREM', KEYS[3], ARGV[1])
+  local promised = redis.call('HGET', KEYS[6], ARGV[1])
+  if promised then
+    redis.call('HDEL', KEYS[6], ARGV[1])
+    redis.call('HINCRBY', KEYS[6], 'sum', -promised)
+  end
   return redis.call('DEL', KEYS[1])
   `,
 );
@@ -152,7 +179,8 @@ export class FragmentStore {
       );
     }
     const id = this.idOf(messageId);
-    const { fragmentsMax, messagesMax, bytesMax, lifetimeMsMax } = this.limits;
+    const rests = this.#store.rests();
+    const { fragmentsMax, messagesMax, bytesMax, restBytesMax, lifetimeMsMax } = this.limits;
     const sealed = this.#sealing.seal(bytes, context(id, index));
     return {
       keys: this.#keys(id),
@@ -163,6 +191,8 @@ export class FragmentStore {
         lifetimeMsMax,
         this.#sealing.nameOf(fromUtf8(`expiry:${id}:${expiryMs}`)),
         coarseEnd(expiryMs, 0, EXPIRY_STEP_MS),
+        Math.floor(Math.min(restBytesMax, bytesMax / 2, rests.bytesMax ?? restBytesMax)),
+        rests.only ? 1 : 0,
       ),
     };
   }
@@ -179,18 +209,25 @@ export class FragmentStore {
 
   /** All parts in order; null where the message is not complete, gone, or sealed under another key. */
   async load(id: string): Promise<readonly Uint8Array[] | null> {
-    const stored = await guarded('load a message', async () => {
-      return await this.#store.redis.hgetallBuffer(this.#keys(id)[0] ?? '');
-    });
-    const total = Number(stored['total']?.toString() ?? Number.NaN);
+    const key = this.#keys(id)[0] ?? '';
     const parts: Uint8Array[] = [];
-    for (let index = 0; index < total; index++) {
-      const sealed = stored[String(index)];
-      const part = sealed && this.#sealing.unseal(new Uint8Array(sealed), context(id, index));
-      if (part === undefined || part === null) return null;
-      parts.push(part);
-    }
-    return parts.length === total ? parts : null;
+    let total = Number.NaN;
+    do {
+      const indexes = Array.from({ length: LOADED_AT_ONCE }, (_, i) => String(parts.length + i));
+      const [known, ...group] = await guarded('load a message', async () => {
+        return await this.#store.redis.hmgetBuffer(key, 'total', ...indexes);
+      });
+      total = Number(known?.toString() ?? Number.NaN);
+      for (const sealed of group.slice(0, total - parts.length)) {
+        const place = context(id, parts.length);
+        const part = sealed && this.#sealing.unseal(new Uint8Array(sealed), place);
+        if (part === null) return null;
+        parts.push(part);
+      }
+    } while (parts.length < total);
+    // As many as are there, beside the three fields about them: a damaged total would cut the message short.
+    const fields = await guarded('load a message', async () => await this.#store.redis.hlen(key));
+    return parts.length === total && fields === total + 3 ? parts : null;
   }
 
   /** Removes a delivered message and remembers it for 14 days: its parts are then taken and dropped. */
@@ -236,7 +273,8 @@ export class FragmentStore {
 
   #keys(id: string): readonly string[] {
     const message = `${this.#store.prefix}:message:${id}`;
-    return [message, this.#open(), this.#complete(), this.#bytes(), this.#delivered(id)];
+    const ofAll = [this.#open(), this.#complete(), this.#bytes()];
+    return [message, ...ofAll, this.#delivered(id), this.#promised()];
   }
 
   #open(): string {
@@ -249,6 +287,11 @@ export class FragmentStore {
 
   #bytes(): string {
     return `${this.#store.prefix}:messages-bytes`;
+  }
+
+  /** Room beyond the common one, by message, and in all as `sum`. */
+  #promised(): string {
+    return `${this.#store.prefix}:messages-promised`;
   }
 
   #delivered(id: string): string {

@@ -14,8 +14,8 @@ export class JobLog {
   readonly #now: () => number;
   readonly #reasons = new Map<string, { saidMs: number; since: number }>();
 
-  /** @param now clock, ms since 1970 */
-  constructor(log: Log, queue: QueueName, now: () => number = Date.now) {
+  /** @param now a clock that never goes back, ms */
+  constructor(log: Log, queue: QueueName, now: () => number = () => performance.now()) {
     this.#log = log;
     this.#queue = queue;
     this.#now = now;

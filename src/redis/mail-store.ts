@@ -4,11 +4,13 @@
  */
 import { fromUtf8 } from '../bytes.ts';
 import type { Primitives } from '../crypto/primitives.ts';
+import { PanoramixError } from '../errors.ts';
 import { guarded } from './clients.ts';
 import { coarseEnd, DAY_MS } from './coarse-time.ts';
 import type { Store } from './embedded.ts';
 import { openQueue } from './queues.ts';
 import type { JobQueue } from './queues.ts';
+import { MailParts, partsOf } from './mail-parts.ts';
 import { NOTICE_VALUES, writeNoticeLua } from './notice-store.ts';
 import { createScript, runScript, type ScriptCall } from './script.ts';
 import { createSealing } from './sealing.ts';
@@ -36,15 +38,19 @@ export interface AcceptedMail extends StoredMail {
 const NO_NOTICE: ScriptCall = { keys: [], values: Array.from({ length: NOTICE_VALUES }, () => '') };
 
 // KEYS: seen marker, mail, ids of all mail, those of the notice.
-// ARGV: id, sealed envelope, sealed data, until when to remember, those of the notice.
+// ARGV: id, sealed envelope, sealed data or how many parts it has (mail-parts.ts), until when to remember,
+// those of the notice, which of the two.
 const ACCEPT = createScript(
   'store a mail',
   `
   if redis.call('EXISTS', KEYS[1]) == 1 then
-    return redis.call('EXISTS', KEYS[2]) == 1 and 'waiting' or 'handled'
+    return redis.call('HEXISTS', KEYS[2], 'envelope') == 1 and 'waiting' or 'handled'
   end
+  local kind = ARGV[${5 + NOTICE_VALUES}]
+  if kind == 'parts' and redis.call('HLEN', KEYS[2]) ~= tonumber(ARGV[3]) then return 'incomplete' end
   redis.call('SET', KEYS[1], '', 'PXAT', ARGV[4])
-  redis.call('HSET', KEYS[2], 'envelope', ARGV[2], 'data', ARGV[3])
+  redis.call('HSET', KEYS[2], 'envelope', ARGV[2], kind, ARGV[3])
+  redis.call('PERSIST', KEYS[2])
   redis.call('SADD', KEYS[3], ARGV[1])
   ${writeNoticeLua(3, 4)}
   return 'stored'
@@ -56,11 +62,13 @@ export class MailStore {
   readonly #store: Store;
   readonly #queue: JobQueue;
   readonly #sealing: Sealing;
+  readonly #parts: MailParts;
 
   private constructor(store: Store, queue: JobQueue, sealing: Sealing) {
     this.#store = store;
     this.#queue = queue;
     this.#sealing = sealing;
+    this.#parts = new MailParts(store, sealing);
   }
 
   /**
@@ -83,36 +91,55 @@ export class MailStore {
    */
   async accept(mail: AcceptedMail): Promise<'stored' | 'repeat'> {
     const { messageId, envelope, data, notice = NO_NOTICE } = mail;
+    const parts = partsOf(data.length);
+    const keys = [this.#seen(messageId), this.#key(messageId)] as const;
+    await this.#parts.keep(keys, messageId, data);
     const result = String(
       await runScript(this.#store.redis, ACCEPT, {
-        keys: [this.#seen(messageId), this.#key(messageId), this.#ids(), ...notice.keys],
+        keys: [...keys, this.#ids(), ...notice.keys],
         values: [
           messageId,
           this.#sealing.seal(envelope, context(messageId, 'envelope')),
-          this.#sealing.seal(data, context(messageId, 'data')),
+          parts === 0 ? this.#sealing.seal(data, context(messageId, 'data')) : parts,
           coarseEnd(Date.now(), SEEN_MS),
           ...notice.values,
+          parts === 0 ? 'data' : 'parts',
         ],
       }),
     );
+    if (result === 'incomplete') {
+      // A clock that jumped ahead by an hour, or somebody who removes keys.
+      throw new PanoramixError('redis-unavailable', 'store a mail: a part of it has gone');
+    }
     if (result !== 'handled') await this.#queue.add(messageId);
     return result === 'stored' ? 'stored' : 'repeat';
+  }
+
+  /** Whether a mail of this id was accepted within 14 days. */
+  async wasAccepted(messageId: string): Promise<boolean> {
+    return await guarded('look for an id of a mail', async () => {
+      return (await this.#store.redis.exists(this.#seen(messageId))) === 1;
+    });
   }
 
   /** Whether a mail's fragments are not all stored yet. */
   async has(messageId: string): Promise<boolean> {
     return await guarded('look for a mail', async () => {
-      return (await this.#store.redis.exists(this.#key(messageId))) === 1;
+      return (await this.#store.redis.hexists(this.#key(messageId), 'envelope')) === 1;
     });
   }
 
   /** The mail; null where it is handled already, or sealed under another key. */
   async load(messageId: string): Promise<StoredMail | null> {
-    const stored = await guarded('load a mail', async () => {
-      return await this.#store.redis.hgetallBuffer(this.#key(messageId));
+    const key = this.#key(messageId);
+    const [sealedEnvelope, sealedData, parts] = await guarded('load a mail', async () => {
+      return await this.#store.redis.hmgetBuffer(key, 'envelope', 'data', 'parts');
     });
-    const envelope = this.#unseal(messageId, 'envelope', stored['envelope']);
-    const data = this.#unseal(messageId, 'data', stored['data']);
+    const envelope = this.#unseal(messageId, 'envelope', sealedEnvelope);
+    const data =
+      sealedEnvelope && parts
+        ? await this.#loadParts(messageId, Number(parts.toString()))
+        : this.#unseal(messageId, 'data', sealedData);
     return envelope === null || data === null ? null : { messageId, envelope, data };
   }
 
@@ -145,10 +172,25 @@ export class MailStore {
     return repaired;
   }
 
-  #unseal(messageId: string, part: 'envelope' | 'data', sealed?: Buffer): Uint8Array | null {
-    if (sealed === undefined) return null;
+  async #loadParts(messageId: string, total: number): Promise<Uint8Array | null> {
+    const data = await this.#parts.load(this.#key(messageId), messageId, total);
+    // Another worker may have handled it meanwhile.
+    if (data === null && (await this.has(messageId))) this.#sayUnopened(messageId);
+    return data;
+  }
+
+  #sayUnopened(messageId: string): void {
+    this.#store.log.error({ mail: messageId }, 'A mail cannot be opened');
+  }
+
+  #unseal(
+    messageId: string,
+    part: 'envelope' | 'data',
+    sealed: Buffer | null | undefined,
+  ): Uint8Array | null {
+    if (!sealed) return null;
     const plain = this.#sealing.unseal(new Uint8Array(sealed), context(messageId, part));
-    if (plain === null) this.#store.log.error({ mail: messageId }, 'A mail cannot be opened');
+    if (plain === null) this.#sayUnopened(messageId);
     return plain;
   }
 

@@ -14,6 +14,11 @@ export type Pressure = 'open' | 'entry-closed' | 'settle-only';
 
 /** New mail and packets are answered 451 and 503 from here on. */
 export const ENTRY_CLOSED_FROM = 0.6;
+/**
+ * From here on a message's fragments are taken only where all the rest of it has room before nothing is taken any more: two
+ * gateways that are both full of mail for each other would else keep parts of everything, and get rid of nothing.
+ */
+export const RESTS_ONLY_FROM = 0.7;
 /** From here on only work that settles or removes. The rest is what settling itself needs. */
 export const SETTLE_ONLY_FROM = 0.8;
 
@@ -29,19 +34,32 @@ export interface Fullness {
   readonly disk: { readonly ownBytes: number; readonly freeBytes: number } | null;
 }
 
+/** What is there for the rest of messages of which parts have come. */
+export interface Rests {
+  /** Nothing else is taken. */
+  readonly only: boolean;
+  /** For all of them together; null where there is no limit. */
+  readonly bytesMax: number | null;
+}
+
 /** The fuller of the two, 0 to 1. */
 export function fullnessOf(fullness: Fullness): number {
-  const { memory, disk } = fullness;
-  const ofMemory =
-    memory === null || memory.maxBytes === 0 ? 0 : memory.usedBytes / memory.maxBytes;
+  return Math.max(0, ...sizesOf(fullness).map(({ held, all }) => held / all));
+}
+
+/** What is held, of how much, for each of the two that has a limit. */
+function sizesOf({ memory, disk }: Fullness): { readonly held: number; readonly all: number }[] {
+  const sizes = [];
+  if (memory !== null && memory.maxBytes > 0) {
+    sizes.push({ held: memory.usedBytes, all: memory.maxBytes });
+  }
   // The share of the disk is of what we hold and may still get: a disk that others fill to 90 %
   // does not stop mail while gigabytes are free.
-  const ofDisk =
-    disk === null
-      ? 0
-      : (disk.ownBytes + DISK_RESERVE_BYTES) /
-        (disk.ownBytes + DISK_RESERVE_BYTES + Math.max(disk.freeBytes, 0));
-  return Math.max(ofMemory, ofDisk);
+  if (disk !== null) {
+    const held = disk.ownBytes + DISK_RESERVE_BYTES;
+    sizes.push({ held, all: held + Math.max(disk.freeBytes, 0) });
+  }
+  return sizes;
 }
 
 /** What may go on at this fullness. */
@@ -49,6 +67,18 @@ export function pressureOf(fullness: Fullness): Pressure {
   const share = fullnessOf(fullness);
   if (share >= SETTLE_ONLY_FROM) return 'settle-only';
   return share >= ENTRY_CLOSED_FROM ? 'entry-closed' : 'open';
+}
+
+/** Bytes that may be added before entry closes, of memory or disk, the fewer; null where neither has a limit. */
+export function roomBytesOf(fullness: Fullness): number | null {
+  const rooms = sizesOf(fullness).map(({ held, all }) => ENTRY_CLOSED_FROM * all - held);
+  return rooms.length === 0 ? null : Math.max(0, Math.min(...rooms));
+}
+
+/** Bytes between `RESTS_ONLY_FROM` and `SETTLE_ONLY_FROM`, the fewer; null where nothing has a limit. */
+export function restBytesOf(fullness: Fullness): number | null {
+  const rooms = sizesOf(fullness).map(({ all }) => (SETTLE_ONLY_FROM - RESTS_ONLY_FROM) * all);
+  return rooms.length === 0 ? null : Math.floor(Math.min(...rooms));
 }
 
 /**

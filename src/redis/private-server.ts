@@ -7,9 +7,10 @@ import { spawn } from 'node:child_process';
 import { chmod, lstat, mkdir, mkdtemp, open, readFile, realpath } from 'node:fs/promises';
 import { constants, accessSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { makeFolderDurably, syncFilesIn } from '../durable-file.ts';
 import { PanoramixError } from '../errors.ts';
 import { createProbe, guarded } from './clients.ts';
 import { setting } from './durability.ts';
@@ -38,12 +39,22 @@ export interface PrivatePaths {
   readonly log: string;
 }
 
-/** Creates the directories that are missing. */
+/** Creates the directories that are missing, so that a power cut leaves them. */
 export async function privatePaths(dataDir: string): Promise<PrivatePaths> {
-  await mkdir(join(dataDir, 'redis'), { recursive: true, mode: 0o700 });
-  const root = await realpath(dataDir);
+  makeFolderDurably(dataDir);
+  makeFolderDurably(join(dataDir, 'redis'));
+  const paths = pathsIn(await realpath(dataDir));
+  await chmod(paths.dir, 0o700);
+  return paths;
+}
+
+/** The same for who only looks, and creates nothing: there may be nothing at these paths. */
+export async function visitedPaths(dataDir: string): Promise<PrivatePaths> {
+  return pathsIn(await realpath(dataDir).catch(() => resolve(dataDir)));
+}
+
+function pathsIn(root: string): PrivatePaths {
   const dir = join(root, 'redis');
-  await chmod(dir, 0o700);
   return {
     dir,
     lock: join(root, 'redis.lock'),
@@ -100,7 +111,7 @@ export async function ensureServer(
   paths: PrivatePaths,
   maxMemoryBytes: number,
 ): Promise<{ readonly socket: string; readonly started: boolean }> {
-  const deadline = Date.now() + ANSWER_MS_MAX;
+  const deadline = performance.now() + ANSWER_MS_MAX;
   let failures = 0;
   while (true) {
     const running = await findServer(paths);
@@ -115,7 +126,7 @@ export async function ensureServer(
     );
     if (outcome === 'answers') return { socket, started: true };
     // Another program was faster, or a server is still leaving: look again until it answers.
-    if (Date.now() > deadline) {
+    if (performance.now() > deadline) {
       throw new PanoramixError(
         'redis-unavailable',
         `another process holds ${paths.lock}, but no server answers at the path in ${paths.note}; ` +
@@ -146,10 +157,11 @@ export async function applySettings(socket: string, maxMemoryBytes: number): Pro
 
 async function readNote(paths: PrivatePaths): Promise<string | null> {
   try {
-    const socket = (await readFile(paths.note, 'utf8')).trim();
-    return socket.startsWith('/') && Buffer.byteLength(socket) <= SOCKET_PATH_BYTES_MAX
-      ? socket
-      : null;
+    const text = await readFile(paths.note, 'utf8');
+    const socket = text.trim();
+    // Without its end the line is a part of a path, which a power cut has left: of several programs perhaps the same.
+    const isWhole = text.endsWith('\n') && socket.startsWith('/');
+    return isWhole && Buffer.byteLength(socket) <= SOCKET_PATH_BYTES_MAX ? socket : null;
   } catch {
     return null;
   }
@@ -231,6 +243,9 @@ async function start(
   // the lock's file open: the note is always that of the server that has the lock.
   const script = 'printf "%s\\n" "$1" >"$2.new" && mv "$2.new" "$2" && shift 2 && exec "$@"';
   const noted = ['sh', '-c', script, 'sh', socket, paths.note, program, ...options];
+  // A server that was killed may have written what it had not synced. The next one reads it, and programs would
+  // answer for it (a mail that comes again is known already) with nothing on the disk.
+  syncFilesIn(join(paths.dir, 'appendonlydir'));
   const output = await open(paths.log, 'a', 0o600);
   try {
     const child = spawn(flock, ['-n', '-E', String(LOCK_TAKEN), '-F', paths.lock, ...noted], {
@@ -253,14 +268,14 @@ async function firstAnswer(
   socket: string,
   ended: () => { readonly code: number | null; readonly why: string } | null,
 ): Promise<'answers' | 'lock-taken' | 'shut-down'> {
-  const deadline = Date.now() + ANSWER_MS_MAX;
+  const deadline = performance.now() + ANSWER_MS_MAX;
   while (true) {
     if ((await whoAnswers(paths, socket)) === 'ours') return 'answers';
     const end = ended();
     if (end?.code === LOCK_TAKEN) return 'lock-taken';
     // It did start, and a program that adopted it and closed has shut it down already.
     if (end?.code === 0) return 'shut-down';
-    if (end !== null || Date.now() > deadline) {
+    if (end !== null || performance.now() > deadline) {
       const why = end?.why ?? `no answer within ${ANSWER_MS_MAX / 1000} s`;
       throw new PanoramixError(
         'redis-unavailable',

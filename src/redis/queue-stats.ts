@@ -49,9 +49,12 @@ export async function queueStats(
   queue.on('error', () => undefined);
   try {
     return await guarded(`look into queue ${name}`, async () => {
-      const counts = await queue.getJobCounts('wait', 'active', 'delayed', 'failed');
+      const counts = await queue.getJobCounts('wait', 'prioritized', 'active', 'delayed', 'failed');
       const oldest: (Job | undefined)[] = [
         ...(await queue.getJobs('wait', 0, 0, true)),
+        // By place, not by age: of those that are last, the ones of large mails, some are the oldest.
+        ...(await queue.getJobs('prioritized', 0, 0, true)),
+        ...(await queue.getJobs('prioritized', 0, 0, false)),
         ...(await queue.getJobs('active', 0, -1, true)),
         ...(await queue.getJobs('delayed', 0, 0, true)),
       ];
@@ -59,7 +62,7 @@ export async function queueStats(
         .flatMap((job) => (job === undefined ? [] : [dueMsOf(job)]))
         .filter((due) => due > 1 && due <= nowMs);
       return {
-        waiting: counts['wait'] ?? 0,
+        waiting: (counts['wait'] ?? 0) + (counts['prioritized'] ?? 0),
         active: counts['active'] ?? 0,
         delayed: counts['delayed'] ?? 0,
         failed: counts['failed'] ?? 0,

@@ -4,7 +4,6 @@
  */
 import { DelayedError, Queue, Worker } from 'bullmq';
 import type { Job, JobsOptions, QueueOptions, WorkerOptions } from 'bullmq';
-import type { Redis } from 'ioredis';
 
 import { PanoramixError, asPanoramixError } from '../errors.ts';
 import { guarded, redisError } from './clients.ts';
@@ -27,8 +26,14 @@ const ID_MARK = 'j';
 const WORKER_PAUSE_MS = 100;
 const WORKER_PAUSE_MS_MAX = 5_000;
 const CLOSE_AWAY_MS_MAX = 1_000;
+/** Half of the 20 s in which a program stops. */
+const CLOSE_MS_MAX = 10_000;
 /** BullMQ keeps waiting jobs by their due time times this, and counts those of one ms within it. */
 const DUE_STEPS = 0x1000;
+/** And those with a place by that times this. */
+const PLACE_STEPS = 0x1_0000_0000;
+/** BullMQ takes no higher one; whoever would stand behind it stands there, in the order of coming. */
+export const PLACE_MAX = 2 ** 21 - 1;
 const NOTHING: JobData = {};
 
 /** A job as handlers see it. */
@@ -46,6 +51,16 @@ export interface RunningJob {
  */
 export type JobHandler = (job: RunningJob) => Promise<{ readonly againAtMs: number } | void>;
 
+/** A job to add. */
+export interface AddedJob {
+  /** Letters, digits, `_`, `.` and `-`. */
+  readonly id: string;
+  /** Unix ms before which no worker sees it. */
+  readonly dueMs?: number;
+  /** From 1 to `PLACE_MAX`: lower ones are taken first, all of them after jobs that have none. */
+  readonly place?: number;
+}
+
 /** A queue that jobs are added to. */
 export interface JobQueue {
   readonly name: QueueName;
@@ -55,8 +70,10 @@ export interface JobQueue {
    * @param dueMs Unix ms before which no worker sees it
    */
   add(id: string, dueMs?: number): Promise<void>;
-  /** Adds many in one atomic step. */
-  addMany(jobs: readonly { readonly id: string; readonly dueMs?: number }[]): Promise<void>;
+  /** Adds many in one round trip, each for itself: after a failure some may be there. The same again is harmless. */
+  addMany(jobs: readonly AddedJob[]): Promise<void>;
+  /** The lowest place at which a job waits now; null where none waits that has a place. */
+  firstPlace(): Promise<number | null>;
   /** Whether it holds a job of that id, in whichever state. */
   has(id: string): Promise<boolean>;
   /** Takes a job out; false, and it stays, where somebody works on it at this moment. */
@@ -84,19 +101,31 @@ export async function openQueue(store: Store, name: QueueName): Promise<JobQueue
   store.beforeClose(close);
   const addMany: JobQueue['addMany'] = async (jobs) => {
     await guarded(`add to queue ${name}`, async () => {
-      await queue.addBulk(
-        jobs.map(({ id, dueMs }) => ({
-          name,
-          data: NOTHING,
-          opts: { ...jobOptions(name, dueMs), jobId: jobId(id) },
-        })),
-      );
+      const bulk = jobs.map(({ id, dueMs, place }) => ({
+        name,
+        data: NOTHING,
+        opts: {
+          ...jobOptions(name, dueMs === undefined ? dueMs : dueMs + store.aheadMs()),
+          ...(place !== undefined && { priority: place }),
+          jobId: jobId(id),
+        },
+      }));
+      const [only, ...more] = bulk;
+      // A bulk of one is a transaction, and takes half as long again of both processors.
+      if (only !== undefined && more.length === 0) await queue.add(name, NOTHING, only.opts);
+      else await queue.addBulk(bulk);
     });
   };
   return {
     name,
     add: async (id, dueMs) => await addMany([dueMs === undefined ? { id } : { id, dueMs }]),
     addMany,
+    firstPlace: async () =>
+      await guarded(`look into queue ${name}`, async () => {
+        const first = await store.redis.zrange(queue.toKey('prioritized'), '0', '0', 'WITHSCORES');
+        const score = first.flat()[1];
+        return score === undefined ? null : Math.floor(Number(score) / PLACE_STEPS);
+      }),
     has: async (id) =>
       await guarded(`look into queue ${name}`, async () => {
         return (await store.redis.exists(queue.toKey(jobId(id)))) === 1;
@@ -107,9 +136,7 @@ export async function openQueue(store: Store, name: QueueName): Promise<JobQueue
       }),
     dueAfter: async (dueMs) =>
       await guarded(`look into queue ${name}`, async () => {
-        const from = (Math.floor(dueMs) + 1) * DUE_STEPS;
-        const ids = await store.redis.zrangebyscore(queue.toKey('delayed'), from, '+inf');
-        return ids.map(bareId);
+        return (await delayedAfter(store, name, dueMs)).map(bareId);
       }),
     close,
   };
@@ -135,7 +162,7 @@ export async function openWorker(
   const failures = new JobLog(store.log, name);
   const worker = new PatientWorker(
     name,
-    async (job, token) => await run(store.redis, failures, handler, job, token),
+    async (job, token) => await run(store, failures, handler, job, token),
     workerOptions(store, name, options.concurrency),
   );
   worker.on('error', (error) => {
@@ -144,11 +171,17 @@ export async function openWorker(
       store.log.warn({ queue: name, error: message }, 'Worker error');
   });
   worker.on('stalled', () => failures.failed('stalled', 'a worker that had it is gone'));
-  const close = async (waitMsMax = 20_000): Promise<void> => {
+  const end = async (waitMsMax: number): Promise<void> => {
     // While Redis is away no job can be ended, and a polite QUIT would wait for it for ever.
     if (store.redis.status !== 'ready') await closeWorker(worker.close(true), CLOSE_AWAY_MS_MAX);
     else if (!(await closeWorker(worker.close(), waitMsMax)))
       worker.disconnect().catch(() => undefined);
+  };
+  let closing: Promise<void> | null = null;
+  const close = async (waitMsMax = CLOSE_MS_MAX): Promise<void> => {
+    // Once: what hangs was waited for, and must not hold up the store's closing as long again.
+    closing ??= end(waitMsMax);
+    await closing;
   };
   store.beforeClose(close);
   return { close };
@@ -246,13 +279,56 @@ export async function claimQueue(store: Store, name: QueueName): Promise<void> {
 }
 
 /** Puts an active job off, without a trace of when it was taken. */
-export async function putOff(redis: Redis, job: Job, atMs: number, token?: string): Promise<void> {
-  await redis.hdel(`${job.prefix}:${job.queueName}:${job.id ?? ''}`, 'processedOn');
-  await job.moveToDelayed(Math.ceil(atMs), token);
+export async function putOff(store: Store, job: Job, atMs: number, token?: string): Promise<void> {
+  await store.redis.hdel(`${job.prefix}:${job.queueName}:${job.id ?? ''}`, 'processedOn');
+  await job.moveToDelayed(Math.ceil(atMs + store.aheadMs()), token);
+}
+
+/**
+ * Shows workers at once what they would not see before a time: jobs of all kinds that were added, or put off,
+ * by a clock that was ahead, and has been set back since. Handlers look at what a job leads to, and put it off
+ * again where it is too early.
+ * @param dueMs Unix ms; later than any job of these queues waits by a clock that is right
+ * @returns how many there were
+ */
+export async function hastenJobs(
+  store: Store,
+  names: readonly QueueName[],
+  dueMs: number,
+): Promise<number> {
+  let hastened = 0;
+  for (const name of names) {
+    const ids = await guarded(`look into queue ${name}`, async () => {
+      return await delayedAfter(store, name, dueMs);
+    });
+    if (ids.length === 0) continue;
+    const queue = new Queue<JobData>(name, queueOptions(store, name));
+    queue.on('error', () => undefined);
+    try {
+      await guarded(`hasten jobs of queue ${name}`, async () => {
+        for (const id of ids) {
+          const job = await queue.getJob(id);
+          // Taken, settled or hastened meanwhile: then it is not late.
+          await job?.promote().then(
+            () => hastened++,
+            () => undefined,
+          );
+        }
+      });
+    } finally {
+      await queue.close();
+    }
+  }
+  return hastened;
+}
+
+async function delayedAfter(store: Store, name: QueueName, dueMs: number): Promise<string[]> {
+  const from = (Math.floor(dueMs + store.aheadMs()) + 1) * DUE_STEPS;
+  return await store.redis.zrangebyscore(`${store.prefix}:${name}:delayed`, from, '+inf');
 }
 
 async function run(
-  redis: Redis,
+  store: Store,
   failures: JobLog,
   handler: JobHandler,
   job: Job,
@@ -271,7 +347,7 @@ async function run(
     throw reason;
   }
   if (again !== undefined) {
-    await putOff(redis, job, again.againAtMs, token);
+    await putOff(store, job, again.againAtMs, token);
     throw new DelayedError();
   }
 }

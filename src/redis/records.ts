@@ -2,7 +2,7 @@
  * Packets that this node has to pass on: sealed bytes, the next hop, when they are due. A record is
  * there from its commit until the next hop has answered 201; after a crash work resumes from records.
  */
-import { concat, fromHex, fromUtf8, readUint, toUtf8, writeUint } from '../bytes.ts';
+import { concat, fromHex, fromUtf8, readUint, writeUint } from '../bytes.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import { guarded } from './clients.ts';
 import type { Store } from './embedded.ts';
@@ -111,9 +111,7 @@ export class Records {
       return await this.#store.redis.getBuffer(this.#key(recordId));
     });
     if (stored === null) return null;
-    const ownerEnd = 1 + readUint(stored, 0, 1);
-    const endpointId = toUtf8(stored.subarray(1, ownerEnd));
-    const sealed = new Uint8Array(stored.subarray(ownerEnd));
+    const { endpointId, sealed } = partsOf(stored);
     const plain = this.#sealings.of(endpointId)?.unseal(sealed, context(recordId));
     if (plain === undefined || plain === null) {
       this.#store.log.warn({}, 'A packet cannot be opened: its key is gone');
@@ -259,6 +257,13 @@ function shifted(text: string, keysBefore: number, valuesBefore: number): string
   return text.replaceAll(/(KEYS|ARGV)\[(\d)\]/g, (_, table: string, index: string) => {
     return `${table}[${Number(index) + (table === 'KEYS' ? keysBefore : valuesBefore)}]`;
   });
+}
+
+/** Whose key seals a record, and what it sealed. A name that was damaged is nobody's, as any other is. */
+function partsOf(stored: Buffer): { readonly endpointId: string; readonly sealed: Uint8Array } {
+  const end = 1 + (stored[0] ?? 0);
+  const endpointId = stored.toString('utf8', 1, end);
+  return { endpointId, sealed: new Uint8Array(stored.subarray(end)) };
 }
 
 function context(recordId: string): string {

@@ -7,16 +7,20 @@ import type { Primitives } from '../crypto/primitives.ts';
 import { guarded } from './clients.ts';
 import { coarseEnd, DAY_MS } from './coarse-time.ts';
 import type { Store } from './embedded.ts';
-import { createScript, runScript } from './script.ts';
+import { CLAIM_VALUES, claimLua } from './return-store.ts';
+import { createScript, runScript, type ScriptCall } from './script.ts';
 import { createSealing, type Sealing } from './sealing.ts';
 
 /** Longer than anything that could make the same report again. */
 const SETTLED_MS = 14 * DAY_MS;
 
-// KEYS: settled marker, report, names of all. ARGV: name, sealed report.
+const NO_CLAIM: ScriptCall = { keys: [], values: Array.from({ length: CLAIM_VALUES }, () => '') };
+
+// KEYS: settled marker, report, names of all, that of the claim. ARGV: name, sealed report, those of the claim.
 const KEEP = createScript(
   'keep a report',
   `
+  ${claimLua(3, 2)}
   if redis.call('EXISTS', KEYS[1]) == 1 then return 'repeat' end
   local kept = redis.call('SETNX', KEYS[2], ARGV[2])
   redis.call('SADD', KEYS[3], ARGV[1])
@@ -52,12 +56,20 @@ export class ReportStore {
    * Keeps a report; on disk when it returns. One of an id that is kept or settled changes nothing.
    * @param id 32 hex digits (`src/mail/report-id.ts`)
    * @param report opaque here
+   * @param claim what is noted as told in the same write (`ReturnStore.claimCall`)
+   * @returns `told` where some of that is noted already: then nothing is kept
    */
-  async keep(id: string, report: Uint8Array): Promise<'kept' | 'repeat'> {
+  async keep(
+    id: string,
+    report: Uint8Array,
+    claim: ScriptCall = NO_CLAIM,
+  ): Promise<'kept' | 'repeat' | 'told'> {
     const name = this.#nameOf(id);
     const sealed = this.#sealing.seal(report, `report:${name}`);
-    const call = { keys: this.#keys(name), values: [name, sealed] };
-    return String(await runScript(this.#store.redis, KEEP, call)) === 'kept' ? 'kept' : 'repeat';
+    const keys = [...this.#keys(name), ...claim.keys];
+    const call = { keys, values: [name, sealed, ...claim.values] };
+    const kept = String(await runScript(this.#store.redis, KEEP, call));
+    return kept === 'kept' || kept === 'told' ? kept : 'repeat';
   }
 
   /** Names of the reports that wait. */

@@ -8,7 +8,7 @@ import type { Primitives } from '../crypto/primitives.ts';
 import { guarded } from './clients.ts';
 import { coarseEnd, DAY_MS } from './coarse-time.ts';
 import type { Store } from './embedded.ts';
-import { createScript, runScript } from './script.ts';
+import { createScript, runScript, type ScriptCall } from './script.ts';
 import { createSealing, type Sealing } from './sealing.ts';
 
 /** A mail server tries for 5 days, an alias may lead to one that tries 5 more, and slack. */
@@ -17,6 +17,8 @@ const REMEMBERED_MS = 14 * DAY_MS;
 const STEP_MS = DAY_MS / 4;
 /** 10 % of the default memory; half of it with the mails' headers, the rest without. */
 const BYTES_MAX = 100 * 1024 * 1024;
+/** Of all that, what one mail may take: 100 kB, a thousand usual recipients. */
+const MEMORY_SHARE = 0.001;
 /** What a mail takes beside its bytes: two fields' names, a mark, and Redis's own. */
 const OVERHEAD_BYTES = 128;
 
@@ -24,8 +26,8 @@ const OVERHEAD_BYTES = 128;
 export interface ReturnMemory {
   /** Opaque here: who sent what to whom. */
   readonly about: Uint8Array;
-  /** Places, in the envelope, of the recipients whose sender has been told. */
-  readonly told: ReadonlySet<number>;
+  /** What its sender has been told: marks of whoever claimed them. */
+  readonly told: ReadonlySet<string>;
 }
 
 // KEYS: all ends, memories of this end. ARGV: name, sealed `about`, end, bytes that all may have, bytes of
@@ -59,19 +61,37 @@ const REMEMBER = createScript(
   `,
 );
 
-// KEYS: all ends. ARGV: name, what the keys of memories begin with, places. Only where it is remembered.
-const TELL = createScript(
-  'note who was told',
-  `
-  for _, each in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
-    local key = ARGV[2] .. each
-    if redis.call('HEXISTS', key, ARGV[1]) == 1 then
-      local told = redis.call('HGET', key, 'told:' .. ARGV[1])
-      redis.call('HSET', key, 'told:' .. ARGV[1], told and told .. ',' .. ARGV[3] or ARGV[3])
+/** How many values `claimLua` takes, after 1 key. */
+export const CLAIM_VALUES = 3;
+
+/**
+ * Notes marks as told, as part of the script that keeps what is told; ends that script with `told`, and nothing
+ * is changed, where one of them is noted already. Nothing where there are none.
+ * KEYS: all ends. ARGV: name, what the keys of memories begin with, marks.
+ */
+export function claimLua(keysBefore: number, valuesBefore: number): string {
+  const value = (index: number): string => `ARGV[${valuesBefore + index}]`;
+  return `
+  if ${value(3)} ~= '' then
+    local claimed = ${value(3)}
+    local memories = {}
+    for _, each in ipairs(redis.call('ZRANGE', KEYS[${keysBefore + 1}], 0, -1)) do
+      local key = ${value(2)} .. each
+      if redis.call('HEXISTS', key, ${value(1)}) == 1 then
+        local told = redis.call('HGET', key, 'told:' .. ${value(1)})
+        for mark in string.gmatch(claimed, '[^,]+') do
+          if told and string.find(',' .. told .. ',', ',' .. mark .. ',', 1, true) then return 'told' end
+        end
+        memories[#memories + 1] = {key, told}
+      end
+    end
+    for _, memory in ipairs(memories) do
+      local told = memory[2] and memory[2] .. ',' .. claimed or claimed
+      redis.call('HSET', memory[1], 'told:' .. ${value(1)}, told)
     end
   end
-  `,
-);
+  `;
+}
 
 /** Mails that may bounce, by message id. */
 export class ReturnStore {
@@ -99,7 +119,12 @@ export class ReturnStore {
     return this.#bytes < this.#bytesMax / 2;
   }
 
-  /** Remembers a mail; on disk when it returns. Who has been told stays as it is. */
+  /** So much one mail may take, that a few large ones do not make it forget all others. */
+  get memoryBytesMax(): number {
+    return this.#bytesMax * MEMORY_SHARE;
+  }
+
+  /** Remembers a mail; on disk when it returns. What its sender has been told stays as it is. */
   async remember(messageId: string, about: Uint8Array, nowMs = Date.now()): Promise<void> {
     const name = this.#nameOf(messageId);
     const sealed = this.#sealing.seal(about, `return:${name}`);
@@ -130,20 +155,22 @@ export class ReturnStore {
       );
     });
     let about: Uint8Array | null = null;
-    const told = new Set<number>();
+    const told = new Set<string>();
     // A mail that was given twice, in two quarters, is remembered in both.
-    for (const [sealed, places] of found) {
+    for (const [sealed, marks] of found) {
       about = (sealed && this.#sealing.unseal(new Uint8Array(sealed), `return:${name}`)) || about;
-      for (const place of places?.toString().split(',') ?? []) told.add(Number(place));
+      for (const mark of marks?.toString().split(',') ?? []) told.add(mark);
     }
     return about && { about, told };
   }
 
-  /** Notes that the sender has been told of these recipients; on disk when it returns. */
-  async tell(messageId: string, places: readonly number[]): Promise<void> {
-    if (places.length === 0) return;
-    const values = [this.#nameOf(messageId), this.#prefix(), places.join(',')];
-    await runScript(this.#store.redis, TELL, { keys: [this.#ends()], values });
+  /**
+   * Keys and values of `claimLua`: what is about to be told of a mail is told once.
+   * @param marks words of letters and digits
+   */
+  claimCall(messageId: string, marks: readonly string[]): ScriptCall {
+    const values = [this.#nameOf(messageId), this.#prefix(), marks.join(',')];
+    return { keys: [this.#ends()], values };
   }
 
   #nameOf(messageId: string): string {

@@ -43,13 +43,13 @@ export async function runScripts(
 ): Promise<unknown[]> {
   const doing = calls[0]?.script.doing ?? 'run no script';
   return await guarded(doing, async () => {
-    const replies = await pipeline(redis, calls);
+    const replies = await send(redis, calls);
     const unknown = replies.flatMap(({ error }, index) => (isNoScript(error) ? [index] : []));
     if (unknown.length > 0) {
       // A server forgets scripts when it restarts. Those calls did nothing: load, then call again.
       const texts = new Set(unknown.map((index) => at(calls, index).script.text));
       for (const text of texts) await redis.script('LOAD', text);
-      const again = await pipeline(
+      const again = await send(
         redis,
         unknown.map((index) => at(calls, index)),
       );
@@ -62,21 +62,36 @@ export async function runScripts(
   });
 }
 
-async function pipeline(
+/**
+ * One call travels as it is: ioredis gives each pipeline a method for every command there is and every script
+ * that BullMQ has defined, which takes longer than most calls.
+ */
+async function send(
   redis: Redis,
   calls: readonly { readonly script: Script; readonly call: ScriptCall }[],
 ): Promise<{ error: Error | null; reply: unknown }[]> {
-  const commands = redis.pipeline();
-  for (const { script, call } of calls) {
-    const values = call.values.map((value) =>
-      value instanceof Uint8Array
-        ? Buffer.from(value.buffer, value.byteOffset, value.byteLength)
-        : value,
-    );
-    commands.callBuffer('EVALSHA', script.sha1, call.keys.length, ...call.keys, ...values);
+  const [first, ...more] = calls.map(commandOf);
+  if (first === undefined) return [];
+  if (more.length === 0) {
+    try {
+      return [{ error: null, reply: await redis.callBuffer(...first) }];
+    } catch (thrown) {
+      return [{ error: thrown as Error, reply: null }];
+    }
   }
+  const commands = redis.pipeline();
+  for (const command of [first, ...more]) commands.callBuffer(...command);
   const results = (await commands.exec()) ?? [];
   return results.map(([error, reply]) => ({ error, reply }));
+}
+
+function commandOf({ script, call }: { readonly script: Script; readonly call: ScriptCall }) {
+  const values = call.values.map((value) =>
+    value instanceof Uint8Array
+      ? Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+      : value,
+  );
+  return ['EVALSHA', script.sha1, call.keys.length, ...call.keys, ...values] as const;
 }
 
 function isNoScript(error: Error | null): boolean {

@@ -102,6 +102,6 @@ function taken(
       await end('settle a job', async () => await job.moveToCompleted(undefined, token, false)),
     giveBack: async () => await end('give a job back', async () => await job.moveToWait(token)),
     again: async (atMs) =>
-      await end('put a job off', async () => await putOff(store.redis, job, atMs, token)),
+      await end('put a job off', async () => await putOff(store, job, atMs, token)),
   };
 }

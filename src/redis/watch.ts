@@ -33,17 +33,17 @@ export interface Watched {
 export function watchServer(watched: Watched): () => Promise<void> {
   const stop = new AbortController();
   let pauseMs = PAUSE_MS_MIN;
-  let aliveSinceMs = Date.now();
+  let aliveSinceMs = performance.now();
   let restoring: Promise<void> | null = null;
 
   const restore = async (): Promise<void> => {
-    if (Date.now() - aliveSinceMs > STABLE_MS) pauseMs = PAUSE_MS_MIN;
+    if (performance.now() - aliveSinceMs > STABLE_MS) pauseMs = PAUSE_MS_MIN;
     while (!stop.signal.aborted && watched.redis.status !== 'ready') {
       await sleep(pauseMs, undefined, { signal: stop.signal }).catch(() => undefined);
       if (stop.signal.aborted) return;
       pauseMs = Math.min(pauseMs * 2, PAUSE_MS_MAX);
       if (await attempt(watched)) {
-        aliveSinceMs = Date.now();
+        aliveSinceMs = performance.now();
         await ready(watched.redis, stop.signal);
       }
     }
@@ -79,6 +79,7 @@ async function attempt(watched: Watched): Promise<boolean> {
 
 /** Waits until the client has found the server, for a few seconds at most. */
 async function ready(redis: Redis, signal: AbortSignal): Promise<void> {
-  const deadline = Date.now() + 5_000;
-  while (redis.status !== 'ready' && Date.now() < deadline && !signal.aborted) await sleep(20);
+  const deadline = performance.now() + 5_000;
+  while (redis.status !== 'ready' && performance.now() < deadline && !signal.aborted)
+    await sleep(20);
 }

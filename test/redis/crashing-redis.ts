@@ -127,7 +127,8 @@ export class CrashingRedis {
   }
 }
 
-async function answers(url: string): Promise<boolean> {
+/** Whether a server answers at a URL. */
+export async function answers(url: string): Promise<boolean> {
   const probe = createProbe({ url });
   try {
     await probe.connect();

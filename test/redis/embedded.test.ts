@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -66,9 +66,14 @@ test('a program that closes while its server is being started again leaves none 
   t.is(await store.redis.get('key'), 'value');
 });
 
-test('a visitor connects to a running store only, and never ends it', async (t) => {
+test('a visitor connects to a running store only, makes no folder and never ends it', async (t) => {
   const dataDir = await temporaryDataDir(t);
-  await t.throwsAsync(connectStore({ dataDir, log: silentLog }), { code: 'redis-unavailable' });
+  for (const each of [dataDir, join(dataDir, 'not-there')]) {
+    await t.throwsAsync(connectStore({ dataDir: each, log: silentLog }), {
+      code: 'redis-unavailable',
+    });
+  }
+  t.deepEqual(await readdir(dataDir), []);
   t.is(await serverPid(dataDir), null);
   const store = await temporaryStore(t, { dataDir });
   const visitor = await connectStore({ dataDir, log: silentLog });
@@ -167,6 +172,12 @@ test('a stale socket, a half-written note and a foreign note do no harm', async 
   t.is(await second.redis.get('key'), 'value');
   await killServer(dataDir);
   await second.close();
+
+  // All that a power cut has left of a path: of its folder, where no server can listen.
+  await writeFile(note, join(dataDir, 'redis'));
+  const cut = await openStore({ dataDir, log: silentLog });
+  t.is(await cut.redis.get('key'), 'value');
+  await cut.close();
 
   // A copied data directory holds the note of its original, whose server runs: it is not ours.
   const otherDir = await temporaryDataDir(t);

@@ -164,9 +164,16 @@ test('what Redis holds of a packet is sealed, and opens under its own endpoint a
   t.false(stored.includes('nobody may read'));
   t.false((await store.redis.keys('*')).join().includes(toHex(entry.tag)));
 
-  for (const at of [4, 30, stored.length - 1]) {
+  for (const [at, bits] of [
+    [0, 1],
+    // No UTF-8 any more, in the name of the endpoint.
+    [1, 0x80],
+    [4, 1],
+    [30, 1],
+    [stored.length - 1, 1],
+  ] as const) {
     const changed = Buffer.from(stored);
-    changed[at] = (changed[at] ?? 0) ^ 1;
+    changed[at] = (changed[at] ?? 0) ^ bits;
     await store.redis.set(key, changed);
     t.is(await records.load(id), null, `byte ${at}`);
   }
@@ -267,6 +274,39 @@ test('a message is complete when its last fragment is committed, in whatever ord
   // A late repeat counts as stored and stores nothing.
   t.deepEqual(await journal.commit([fragment({ messageId, parts, index: 1 })]), ['committed']);
   t.deepEqual(await fragments.usage(), { messages: 0, bytes: 0 });
+});
+
+test('a message of many parts is read a few at a time, and one that lacks a part not at all', async (t) => {
+  const store = await temporaryStore(t);
+  const { journal, fragments } = journalOn(store);
+  const messageId = bytes(16);
+  const id = fragments.idOf(messageId);
+  const parts = Array.from({ length: 40 }, () => bytes(100));
+  const entries = parts.map((_, index) => fragment({ messageId, parts, index }));
+  await journal.commit(entries.filter((_, index) => index !== 39));
+  t.is(await fragments.load(id), null);
+  await journal.commit(entries.slice(39));
+  await store.redis.config('RESETSTAT');
+  t.deepEqual(await fragments.load(id), parts);
+  // Of 800 parts at once Redis would answer with 25 MB, and this process would open them in one go.
+  const commands = await store.redis.info('commandstats');
+  t.regex(commands, /cmdstat_hmget:calls=3,/);
+  t.notRegex(commands, /cmdstat_hgetall/);
+});
+
+test('a message whose number of parts was damaged is not read short', async (t) => {
+  const store = await temporaryStore(t);
+  const { journal, fragments } = journalOn(store);
+  const messageId = bytes(16);
+  const id = fragments.idOf(messageId);
+  const parts = [bytes(100), bytes(100)];
+  await journal.commit(parts.map((_, index) => fragment({ messageId, parts, index })));
+  for (const total of ['0', '1', '3', '-2', '', 'x']) {
+    await store.redis.hset(`{panoramix}:message:${id}`, 'total', total);
+    t.is(await fragments.load(id), null, total);
+  }
+  await store.redis.hset(`{panoramix}:message:${id}`, 'total', '2');
+  t.deepEqual(await fragments.load(id), parts);
 });
 
 const MISFITS: Record<string, { change: Partial<Fragment>; result: string }> = {

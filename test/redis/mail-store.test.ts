@@ -2,11 +2,13 @@ import { randomBytes } from 'node:crypto';
 
 import test from 'ava';
 
-import { toHex } from '../../src/bytes.ts';
+import { fromUtf8, toHex } from '../../src/bytes.ts';
 import { native } from '../../src/crypto/native.ts';
+import { MailParts } from '../../src/redis/mail-parts.ts';
 import { MailStore } from '../../src/redis/mail-store.ts';
 import type { StoredMail } from '../../src/redis/mail-store.ts';
 import { openQueue, openWorker } from '../../src/redis/queues.ts';
+import { createSealing } from '../../src/redis/sealing.ts';
 import type { Store } from '../../src/redis/embedded.ts';
 import { killServer, temporaryDataDir, temporaryStore, until } from './private-redis.ts';
 
@@ -100,6 +102,117 @@ test('a changed mail and a mail in another place do not open', async (t) => {
   await store.redis.hset(key ?? '', 'data', data);
   t.deepEqual(await mails.load(mail.messageId), mail);
 });
+
+test('no single write or answer is large, however large the mail is', async (t) => {
+  const store = await temporaryStore(t);
+  const mails = await openMails(store);
+  // From here on Redis takes no argument above a megabyte: 25 MB at once would hold it up for as long as
+  // they take to the disk, ticks included.
+  await store.redis.config('SET', 'proto-max-bulk-len', String(1024 * 1024));
+  const mail = { ...newMail(), data: new Uint8Array(randomBytes(25_000_000)) };
+  t.is(await mails.accept(mail), 'stored');
+  t.true(isSame(await mails.load(mail.messageId), mail));
+  const fields = await store.redis.hkeys(keyOf(mail));
+  const bytes = await Promise.all(
+    fields.map(async (field) => await store.redis.hstrlen(keyOf(mail), field)),
+  );
+  t.true(Math.max(...bytes) < 600_000);
+  const raw = await store.redis.hgetallBuffer(keyOf(mail));
+  t.false(Buffer.concat(Object.values(raw)).includes(mail.data.subarray(0, 64)));
+});
+
+test('a large mail that was accepted stays for good, also when it is handed in again', async (t) => {
+  const store = await temporaryStore(t);
+  const mails = await openMails(store);
+  const mail = { ...newMail(), data: new Uint8Array(randomBytes(1_200_000)) };
+  t.is(await mails.accept(mail), 'stored');
+  t.is(await store.redis.pttl(keyOf(mail)), -1);
+  t.is(await mails.accept(mail), 'repeat');
+  t.is(await store.redis.pttl(keyOf(mail)), -1);
+  await mails.remove(mail.messageId);
+  t.is(await mails.accept(mail), 'repeat');
+  t.false(await mails.has(mail.messageId));
+  t.is(await store.redis.exists(keyOf(mail)), 0);
+});
+
+test('parts of a mail that is never accepted are no mail, and go by themselves', async (t) => {
+  const store = await temporaryStore(t);
+  const mails = await openMails(store);
+  const mail = { ...newMail(), data: new Uint8Array(randomBytes(1_200_000)) };
+  await mails.accept(mail);
+  const parts = await store.redis.hgetallBuffer(keyOf(mail));
+  await mails.remove(mail.messageId);
+  await store.redis.del(...(await store.redis.keys('{panoramix}:mail-seen:*')));
+  // As a crash leaves it: two parts of three, and nothing else of the mail.
+  const sealing = createSealing(native, STORAGE_KEY);
+  const seen = sealing.nameOf(fromUtf8(`mail-seen:${mail.messageId}`));
+  const keys = [`{panoramix}:mail-seen:${seen}`, keyOf(mail)] as const;
+  const cut = mail.data.subarray(0, 1_048_576);
+  await new MailParts(store, sealing).keep(keys, mail.messageId, cut);
+  t.true((await store.redis.pttl(keyOf(mail))) > 3_500_000);
+  t.false(await mails.has(mail.messageId));
+  t.is(await mails.load(mail.messageId), null);
+  t.is(await mails.sweep(), 0);
+  t.is(await mails.accept(mail), 'stored');
+  t.true(isSame(await mails.load(mail.messageId), mail));
+  t.deepEqual(
+    Object.keys(await store.redis.hgetall(keyOf(mail))).toSorted(),
+    Object.keys(parts).toSorted(),
+  );
+});
+
+test('a part that is missing, changed or in another place gives no mail', async (t) => {
+  const store = await temporaryStore(t);
+  const mails = await openMails(store);
+  const mail = { ...newMail(), data: new Uint8Array(randomBytes(1_200_000)) };
+  await mails.accept(mail);
+  const [first, second] = await store.redis.hmgetBuffer(keyOf(mail), '0', '1');
+  t.truthy(first && second);
+  await store.redis.hset(keyOf(mail), '0', second ?? '', '1', first ?? '');
+  t.is(await mails.load(mail.messageId), null);
+  await store.redis.hset(keyOf(mail), '0', first ?? '', '1', second ?? '');
+  t.true(isSame(await mails.load(mail.messageId), mail));
+  await store.redis.hdel(keyOf(mail), '2');
+  t.is(await mails.load(mail.messageId), null);
+});
+
+test('a mail of which a part went before it was accepted is not accepted', async (t) => {
+  const store = await temporaryStore(t);
+  const mails = await openMails(store);
+  const mail = { ...newMail(), data: new Uint8Array(randomBytes(25_000_000)) };
+  const accepting = mails.accept(mail);
+  await until(async () => (await store.redis.hlen(keyOf(mail))) > 1);
+  await store.redis.hdel(keyOf(mail), '0');
+  await t.throwsAsync(accepting, { code: 'redis-unavailable' });
+  t.false(await mails.has(mail.messageId));
+  t.is(await mails.accept(mail), 'stored');
+});
+
+test('a large mail for which there is no room leaves nothing behind', async (t) => {
+  const store = await temporaryStore(t);
+  const mails = await openMails(store);
+  const used = Number(/used_memory:(\d+)/.exec(await store.redis.info('memory'))?.[1]);
+  await store.redis.config('SET', 'maxmemory', String(used + 12_000_000));
+  const mail = { ...newMail(), data: new Uint8Array(randomBytes(25_000_000)) };
+  await t.throwsAsync(mails.accept(mail), { code: 'storage-pressure' });
+  t.is(await store.redis.exists(keyOf(mail)), 0);
+  await store.redis.config('SET', 'maxmemory', '0');
+  t.is(await mails.accept(mail), 'stored');
+  t.true(isSame(await mails.load(mail.messageId), mail));
+});
+
+/** Of large ones; ava looks at every byte by itself. */
+function isSame(loaded: StoredMail | null, mail: StoredMail): boolean {
+  return (
+    loaded !== null &&
+    Buffer.compare(loaded.data, mail.data) === 0 &&
+    Buffer.compare(loaded.envelope, mail.envelope) === 0
+  );
+}
+
+function keyOf({ messageId }: StoredMail): string {
+  return `{panoramix}:mail:${messageId}`;
+}
 
 async function openMails(store: Store): Promise<MailStore> {
   return await MailStore.open(store, { primitives: native, storageKey: STORAGE_KEY });

@@ -4,7 +4,7 @@ import test from 'ava';
 
 import { native } from '../../src/crypto/native.ts';
 import { Journal } from '../../src/redis/journal.ts';
-import { pressureOf } from '../../src/redis/pressure.ts';
+import { pressureOf, restBytesOf, roomBytesOf } from '../../src/redis/pressure.ts';
 import type { Fullness, Pressure } from '../../src/redis/pressure.ts';
 import { openQueue, openWorker } from '../../src/redis/queues.ts';
 import { queueStats } from '../../src/redis/queue-stats.ts';
@@ -29,6 +29,31 @@ const TABLE: [string, Fullness, Pressure][] = [
 for (const [name, fullness, pressure] of TABLE) {
   test(`with ${name}, the pressure is ${pressure}`, (t) => t.is(pressureOf(fullness), pressure));
 }
+
+test('the room is what may be added before entry closes', (t) => {
+  t.is(roomBytesOf({ memory: null, disk: null }), null);
+  t.is(roomBytesOf({ memory: { usedBytes: 9e9, maxBytes: 0 }, disk: null }), null);
+  t.is(roomBytesOf({ memory: { usedBytes: 100, maxBytes: 1_000 }, disk: null }), 500);
+  t.is(roomBytesOf({ memory: { usedBytes: 700, maxBytes: 1_000 }, disk: null }), 0);
+  for (const [own, free] of [
+    [10, 2_000],
+    [300, 700],
+  ] as const) {
+    const before = disk(own, free);
+    const room = Math.floor(roomBytesOf(before) ?? 0);
+    t.true(room > 0);
+    const at = (more: number): Fullness => disk(own + more / MEBIBYTE, free - more / MEBIBYTE);
+    t.is(pressureOf(at(room - MEBIBYTE)), 'open');
+    t.is(pressureOf(at(room + MEBIBYTE)), 'entry-closed', `${own} MB, ${free} MB free`);
+  }
+});
+
+test('for the rest of messages there is a tenth of all', (t) => {
+  t.is(restBytesOf({ memory: null, disk: null }), null);
+  const memory = { usedBytes: 900, maxBytes: 1_000 };
+  t.is(restBytesOf({ memory, disk: null }), 100);
+  t.is(restBytesOf({ ...disk(44, 700), memory: { ...memory, maxBytes: 1e12 } }), 100 * MEBIBYTE);
+});
 
 test('a filling store closes its entry, then all but settling, before Redis is full; then it drains', async (t) => {
   const store = await temporaryStore(t, { maxMemoryBytes: 24 * MEBIBYTE });

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 
 import { PanoramixError } from '../../src/errors.ts';
-import { openQueue, openWorker } from '../../src/redis/queues.ts';
+import { hastenJobs, openQueue, openWorker } from '../../src/redis/queues.ts';
 import { openTaker } from '../../src/redis/taker.ts';
 import { queueStats } from '../../src/redis/queue-stats.ts';
 import { temporaryStore, until } from './private-redis.ts';
@@ -44,6 +44,51 @@ test('jobs that wait for longer than they may are found, whoever added them', as
     { id: 'days', dueMs: nowMs + 600_000_000 },
   ]);
   t.deepEqual(await queue.dueAfter(nowMs + 2_000), ['late', 'days']);
+});
+
+const DAY_MS = 86_400_000;
+
+test('jobs added and put off by a clock that was days ahead stayed due in days when it was set back', async (t) => {
+  const store = await temporaryStore(t);
+  const mixing = await openQueue(store, 'mixing');
+  const resends = await openQueue(store, 'outbound-abc-again');
+  const nowMs = Date.now();
+  await mixing.addMany([
+    { id: 'held', dueMs: nowMs + 7 * DAY_MS },
+    { id: 'soon', dueMs: nowMs + 60_000 },
+  ]);
+  await resends.add('unanswered', nowMs + 7 * DAY_MS);
+  const taker = await openTaker(store, 'outbound-abc-again');
+  t.is(await taker.take(), null);
+
+  t.is(await hastenJobs(store, ['mixing', 'outbound-abc-again'], nowMs + 3_600_000), 2);
+  t.is((await taker.take())?.id, 'unanswered');
+  const worked: string[] = [];
+  await openWorker(store, 'mixing', async ({ id }) => void worked.push(id));
+  await until(() => worked.length > 0);
+  t.deepEqual(worked, ['held']);
+  t.true(await mixing.has('soon'));
+});
+
+test('while the machine’s clock is wrong, pauses are as long as they were meant to be', async (t) => {
+  for (const aheadMs of [7 * DAY_MS, -7 * DAY_MS]) {
+    // BullMQ goes by the machine's clock; handlers by this one.
+    const now = (): number => Date.now() - aheadMs;
+    const store = await temporaryStore(t, { aheadMs: () => aheadMs });
+    const queue = await openQueue(store, 'mixing');
+    const pauses: number[] = [];
+    let wantedMs = now() + 500;
+    await queue.add('packet', wantedMs);
+    await openWorker(store, 'mixing', async () => {
+      pauses.push(now() - wantedMs);
+      wantedMs = now() + 500;
+      return pauses.length < 3 ? { againAtMs: wantedMs } : undefined;
+    });
+    await until(async () => !(await queue.has('packet')));
+    t.is(pauses.length, 3);
+    for (const lateMs of pauses) t.true(lateMs >= -1 && lateMs < 400, `late ${lateMs}`);
+    t.deepEqual(await queue.dueAfter(now()), []);
+  }
 });
 
 test('finished and failing jobs leave neither events nor texts behind', async (t) => {

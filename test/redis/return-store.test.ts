@@ -1,23 +1,40 @@
 import test from 'ava';
 import { fromUtf8, toHex } from '../../src/bytes.ts';
 import { native } from '../../src/crypto/native.ts';
+import { ReportStore } from '../../src/redis/report-store.ts';
 import { ReturnStore } from '../../src/redis/return-store.ts';
+import type { Store } from '../../src/redis/embedded.ts';
 import { temporaryStore } from './private-redis.ts';
+
+/** A store of an exit, and what tells of a mail there under an id that occurs nowhere else. */
+function open(store: Store, bytesMax?: number) {
+  const keys = { primitives: native, storageKey: native.random(32) };
+  const returns = new ReturnStore(store, {
+    ...keys,
+    ...(bytesMax === undefined ? {} : { bytesMax }),
+  });
+  const reports = new ReportStore(store, keys);
+  const tell = async (messageId: string, marks: readonly string[]) => {
+    const id = toHex(native.random(16));
+    return await reports.keep(id, fromUtf8('told'), returns.claimCall(messageId, marks));
+  };
+  return { returns, reports, tell };
+}
 
 const DAY_MS = 86_400_000;
 const QUARTER_MS = DAY_MS / 4;
 
 test('a mail that may bounce is remembered for 14 days, sealed, with whom its sender was told of', async (t) => {
   const store = await temporaryStore(t);
-  const returns = new ReturnStore(store, { primitives: native, storageKey: native.random(32) });
+  const { returns, tell } = open(store);
   const messageId = toHex(native.random(16));
   t.is(await returns.load(messageId), null);
   await returns.remember(messageId, fromUtf8('ada@near.test'));
-  await returns.tell(messageId, [0, 3]);
+  await tell(messageId, ['0', 's3']);
   await returns.remember(messageId, fromUtf8('ada@near.test'));
   t.deepEqual(await returns.load(messageId), {
     about: fromUtf8('ada@near.test'),
-    told: new Set([0, 3]),
+    told: new Set(['0', 's3']),
   });
   const [key = ''] = await store.redis.keys('{panoramix}:returns:*');
   const raw = await store.redis.hgetallBuffer(key);
@@ -28,15 +45,15 @@ test('a mail that may bounce is remembered for 14 days, sealed, with whom its se
 
   await store.redis.del(key);
   t.is(await returns.load(messageId), null);
-  await returns.tell(messageId, [1]);
+  t.is(await tell(messageId, ['1']), 'kept');
   t.deepEqual(await store.redis.keys('{panoramix}:returns:*'), []);
 });
 
 test('what may bounce takes no more room than it has: the oldest is forgotten', async (t) => {
   const store = await temporaryStore(t);
-  const storageKey = native.random(32);
   const bytesMax = 100_000;
-  const returns = new ReturnStore(store, { primitives: native, storageKey, bytesMax });
+  const { returns } = open(store, bytesMax);
+  t.is(returns.memoryBytesMax, 100);
   const ids = Array.from({ length: 60 }, () => toHex(native.random(16)));
   const nowMs = Date.now();
   for (const [i, id] of ids.entries()) {
@@ -60,14 +77,29 @@ test('what may bounce takes no more room than it has: the oldest is forgotten', 
 
 test('a mail that was given twice, quarters of a day apart, is told of once', async (t) => {
   const store = await temporaryStore(t);
-  const returns = new ReturnStore(store, { primitives: native, storageKey: native.random(32) });
+  const { returns, tell } = open(store);
   const messageId = toHex(native.random(16));
   const nowMs = Date.now();
   await returns.remember(messageId, fromUtf8('first'), nowMs);
   await returns.remember(messageId, fromUtf8('first'), nowMs);
-  await returns.tell(messageId, [2]);
+  await tell(messageId, ['2']);
   await returns.remember(messageId, fromUtf8('second'), nowMs + QUARTER_MS);
-  t.deepEqual(await returns.load(messageId), { about: fromUtf8('second'), told: new Set([2]) });
-  await returns.tell(messageId, [0]);
-  t.deepEqual((await returns.load(messageId))?.told, new Set([2, 0]));
+  t.deepEqual(await returns.load(messageId), { about: fromUtf8('second'), told: new Set(['2']) });
+  await tell(messageId, ['s0']);
+  t.deepEqual((await returns.load(messageId))?.told, new Set(['2', 's0']));
+});
+
+test('what is told of a mail is told once: of all that say the same at once, one keeps a report', async (t) => {
+  const store = await temporaryStore(t);
+  const { returns, reports, tell } = open(store);
+  const messageId = toHex(native.random(16));
+  await returns.remember(messageId, fromUtf8('x'));
+  const overlapping = [['1'], ['1', '2'], ['2', '1'], ['11', '1'], ['s1']];
+  const said = await Promise.all(overlapping.map((marks) => tell(messageId, marks)));
+  t.is(said[4], 'kept', 'a success is not a failure');
+  const kept = overlapping.slice(0, 4).filter((_, i) => said[i] === 'kept');
+  t.is(kept.length, 1);
+  t.is((await reports.waiting()).length, 2, 'what was not noted was not kept');
+  t.deepEqual((await returns.load(messageId))?.told, new Set([...(kept[0] ?? []), 's1']));
+  t.is(await tell(messageId, ['12']), 'kept', 'a place is not the beginning of another');
 });
