@@ -2,13 +2,14 @@
  * The configuration file: one YAML file per program, named by PANORAMIX_CONFIG (D4.2 §5) or --config.
  * Parsed once, here, into a type that cannot be wrong; unknown keys are refused with their place.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { isIP } from 'node:net';
-import { LineCounter, parseDocument } from 'yaml';
+import { LineCounter, parseDocument, type Document } from 'yaml';
 import { z } from 'zod';
 import { isInsecureUrl } from './api/controller-url.ts';
 import { PanoramixError, wordsOf } from './errors.ts';
+import { requirePrivate } from './key-files.ts';
 
 /** Where a server listens or a peer answers. */
 export interface Address {
@@ -29,18 +30,27 @@ const address = z.string().transform((text, context): Address => {
 /** A controller's: https, or http to this host alone. */
 const httpUrl = z
   .url({ protocol: /^https?$/ })
-  .refine((url) => !isInsecureUrl(url), 'url-insecure: plain HTTP to another host, take https');
+  // What is no URL at all has been said so already.
+  .refine(
+    (url) => !URL.canParse(url) || !isInsecureUrl(url),
+    'url-insecure: plain HTTP to another host, take https',
+  );
 const domain = z
   .string()
   .toLowerCase()
   .regex(/^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$/);
 
 /** What somebody may send in an hour; at 2 ticks/s one exit of two takes 115 MB in it. */
-function allowance({ mails, bytes }: { readonly mails: number; readonly bytes: number }) {
+function allowance(of: {
+  readonly mails: number;
+  readonly bytes: number;
+  readonly recipients: number;
+}) {
   return z
     .strictObject({
-      mails_per_hour: z.int().min(1).default(mails),
-      bytes_per_hour: z.int().min(1).default(bytes),
+      mails_per_hour: z.int().min(1).default(of.mails),
+      bytes_per_hour: z.int().min(1).default(of.bytes),
+      recipients_per_hour: z.int().min(1).default(of.recipients),
     })
     .prefault({});
 }
@@ -186,14 +196,19 @@ const schema = z.strictObject({
       /** Mixed mail of one MAIL FROM, and of one client of Postfix; over it is 451. */
       limits: z
         .strictObject({
-          sender: allowance({ mails: 300, bytes: 100_000_000 }),
-          client: allowance({ mails: 3_000, bytes: 1_000_000_000 }),
+          sender: allowance({ mails: 300, bytes: 100_000_000, recipients: 3_000 }),
+          client: allowance({ mails: 3_000, bytes: 1_000_000_000, recipients: 30_000 }),
         })
         .prefault({}),
       exit: z
         .strictObject({
           sender: z.enum(['return', 'original']).default('return'),
           delay_mean_ms: z.int().min(0).max(86_400_000).default(20_000),
+          /**
+           * Domain of return addresses, one whose mail comes to this machine's mail server. Default: the first
+           * that the directory gives to this exit, else `hostname`.
+           */
+          return_domain: domain.optional(),
           /** Domains delivered to besides those that the directory says are ours, and how much. */
           domains: z.array(domain).default([]),
           recipients_per_hour: z.int().min(1).default(1_000),
@@ -223,7 +238,8 @@ export type Config = z.output<typeof schema>;
 /**
  * Reads the configuration file.
  * @param path from --config; else PANORAMIX_CONFIG
- * @throws PanoramixError `config-invalid` that names file, line and key
+ * @throws PanoramixError `config-invalid` that names file, line and key; also where it holds a password or an
+ * invitation, and others may read it
  */
 export function readConfig(path: string | undefined = process.env['PANORAMIX_CONFIG']): Config {
   if (!path) {
@@ -238,16 +254,30 @@ export function readConfig(path: string | undefined = process.env['PANORAMIX_CON
   } catch (error) {
     throw new PanoramixError('config-invalid', `${path} cannot be read: ${wordsOf(error)}`, error);
   }
-  return parseConfig(text, resolve(path));
+  const config = parseConfig(text, resolve(path));
+  if (holdsSecret(config)) requirePrivate(path, statSync(path));
+  return config;
+}
+
+/** A password, or an invitation by which anybody could join instead. */
+function holdsSecret({ redis, mixnet }: Config): boolean {
+  const url = redis.url !== undefined && URL.canParse(redis.url) ? new URL(redis.url) : null;
+  return (url?.password ?? '') !== '' || mixnet?.invitation !== undefined;
 }
 
 /** Parses the text of a configuration file; relative paths in it count from the file's folder. */
 export function parseConfig(text: string, path: string): Config {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
-  const syntax = document.errors[0];
-  if (syntax) throw new PanoramixError('config-invalid', `${path}: ${syntax.message}`);
-  const parsed = schema.safeParse(document.toJS());
+  // Not its "pretty" errors, nor its warnings on the terminal: they quote the line, and it may hold a password.
+  const quiet = { prettyErrors: false, logLevel: 'error' } as const;
+  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, ...quiet });
+  // A tag that is not known is a slip like any other.
+  const syntax = document.errors[0] ?? document.warnings[0];
+  if (syntax) {
+    const { line } = lines.linePos(syntax.pos[0]);
+    throw new PanoramixError('config-invalid', `${path}:${line}: ${syntax.message}`);
+  }
+  const parsed = schema.safeParse(plainOf(document, path));
   if (!parsed.success) {
     const issues = parsed.error.issues.map((issue) => {
       const node = document.getIn(issue.path, true) as { range?: [number] } | undefined;
@@ -290,6 +320,15 @@ export function parseConfig(text: string, path: string): Config {
       node: { ...config.node, mixnet_file: resolve(dataDir, config.node.mixnet_file) },
     }),
   };
+}
+
+/** The values of a document: an alias without its anchor, or aliases of aliases without end, show only here. */
+function plainOf(document: Document, path: string): unknown {
+  try {
+    return document.toJS();
+  } catch (error) {
+    throw new PanoramixError('config-invalid', `${path}: ${wordsOf(error)}`, error);
+  }
 }
 
 /** The part of the file that a role needs, or `config-invalid` naming what is missing. */

@@ -4,17 +4,19 @@
  */
 import {
   closeSync,
+  existsSync,
   fstatSync,
   fsyncSync,
   linkSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 
 /**
  * Writes a file whole, over an older one.
@@ -29,7 +31,7 @@ export function replaceDurably(path: string, text: string, mode = 0o600): void {
     rmSync(draft, { force: true });
     throw error;
   }
-  syncFolder(path);
+  syncFolder(dirname(path));
 }
 
 /**
@@ -46,7 +48,7 @@ export function createDurably(path: string, text: string, mode = 0o600): boolean
   } finally {
     rmSync(draft, { force: true });
   }
-  syncFolder(path);
+  syncFolder(dirname(path));
   return true;
 }
 
@@ -80,11 +82,63 @@ export function destroyDurably(path: string): void {
     closeSync(handle);
   }
   rmSync(path, { force: true });
-  syncFolder(path);
+  syncFolder(dirname(path));
+}
+
+/**
+ * Makes a folder, and those on the way to it, 0700, so that a power cut leaves them: what is synced inside a folder
+ * is lost with it while its own name is not synced, too. Where it is there, its name is made durable all the
+ * same: whoever made it may have been killed before.
+ */
+export function makeFolderDurably(folder: string): void {
+  makeFolders(folder);
+  syncIfReadable(dirname(resolve(folder)));
+}
+
+/** Makes durable which names a folder holds: what another program has made in it, such as a server. */
+export function syncFolder(folder: string): void {
+  syncPath(folder);
+}
+
+/** Makes durable what another program has left in a folder, killed before it had synced it: bytes and names. */
+export function syncFilesIn(folder: string): void {
+  if (!existsSync(folder)) return;
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    if (entry.isFile()) syncPath(join(folder, entry.name));
+  }
+  syncPath(folder);
+}
+
+function syncPath(path: string): void {
+  const handle = openSync(path, 'r');
+  try {
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+}
+
+function makeFolders(folder: string): void {
+  const whole = resolve(folder);
+  const highest = mkdirSync(whole, { recursive: true, mode: 0o700 });
+  if (highest === undefined) return;
+  for (let made = whole; ; made = dirname(made)) {
+    syncIfReadable(dirname(made));
+    if (made === highest || made === dirname(made)) return;
+  }
+}
+
+/** A folder above ours may be one that we may use, but not look into. */
+function syncIfReadable(folder: string): void {
+  try {
+    syncFolder(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
+  }
 }
 
 function writeDraft(path: string, text: string, mode: number): string {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  makeFolders(dirname(path));
   const draft = `${path}.${process.pid}.draft`;
   // A draft of an earlier process with our pid is worthless, and might be readable by others.
   rmSync(draft, { force: true });
@@ -100,13 +154,4 @@ function writeDraft(path: string, text: string, mode: number): string {
     closeSync(handle);
   }
   return draft;
-}
-
-function syncFolder(path: string): void {
-  const folder = openSync(dirname(path), 'r');
-  try {
-    fsyncSync(folder);
-  } finally {
-    closeSync(folder);
-  }
 }

@@ -4,6 +4,12 @@
  */
 import { pino } from 'pino';
 
+/**
+ * Lines that wait while nobody takes them, as on a full disk; what comes beyond is dropped. A log that cannot
+ * be written must not end the program, nor fill its memory.
+ */
+const WAITING_BYTES_MAX = 1_048_576;
+
 /** What programs log with: fields first, then one sentence. Pino's logger is one. */
 export interface Log {
   debug(fields: object, text: string): void;
@@ -18,12 +24,15 @@ export interface Log {
  * @param level lowest level written; `silent` writes nothing
  */
 export function createLog(program: string, level = process.env['PANORAMIX_LOG'] ?? 'info'): Log {
-  return pino({
+  const output = pino.destination({ fd: 1, sync: true, maxLength: WAITING_BYTES_MAX });
+  output.on('error', () => undefined);
+  const options = {
     level,
     base: { program },
     timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (label) => ({ level: label }) },
-  });
+    formatters: { level: (label: string) => ({ level: label }) },
+  };
+  return pino(options, output);
 }
 
 /** Discards everything: for tests that do not look at the log. */

@@ -1,5 +1,8 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import test from 'ava';
-import { isLoopback, parseConfig, section } from '../src/config.ts';
+import { isLoopback, parseConfig, readConfig, section } from '../src/config.ts';
 
 const BASE = 'name: a\ndata_dir: data\n';
 
@@ -75,7 +78,10 @@ const REFUSED: readonly (readonly [string, string, RegExp])[] = [
     /:4: controller\.catalog_url: with "tls:"/,
   ],
   ['a certificate without its key', `${BASE}controller: { tls: { cert: c.pem } }\n`, /tls\.key/],
+  ['a URL that is no URL', `${BASE}node: { controller_url: h }\n`, /node\.controller_url/],
   ['broken YAML', 'name: [a\n', /file\.yaml/],
+  ['a tag that is not known', `${BASE}node: !secret a\n`, /file\.yaml:3.*!secret/],
+  ['an alias without its anchor', `${BASE}node: *few\n`, /file\.yaml.*few/],
   ['no file at all', '', /file\.yaml/],
 ];
 
@@ -96,4 +102,39 @@ test('a section that a role needs is asked for by name', (t) => {
 test('only loopback is loopback', (t) => {
   t.true(['127.0.0.1', '127.9.9.9', '::1', 'localhost'].every(isLoopback));
   t.false(['0.0.0.0', '::', '192.0.2.1', '128.0.0.1', 'example.org'].some(isLoopback));
+});
+
+test('a file with a password or an invitation in it is refused where others may read it', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'config-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, 'a.yaml');
+  const join1 =
+    'mixnet: { action: join, catalog_url: "http://127.0.0.1:1/", invitation: "id|token" }\n';
+  const rows = [
+    ['redis: { url: "redis://me:pass-word@127.0.0.1/" }\n', true],
+    [join1, true],
+    ['redis: { url: "redis://127.0.0.1/" }\n', false],
+    ['redis: { url: "/run/redis.sock" }\n', false],
+  ] as const;
+  for (const [text, isSecret] of rows) {
+    writeFileSync(path, `${BASE}${text}`);
+    chmodSync(path, 0o640);
+    if (isSecret) t.throws(() => readConfig(path), { message: /a\.yaml may be read by others/ });
+    else t.notThrows(() => readConfig(path));
+    chmodSync(path, 0o600);
+    t.notThrows(() => readConfig(path));
+  }
+});
+
+test('what is wrong with a file quotes no line of it: a password may stand there', (t) => {
+  for (const text of [
+    'redis: { url: "redis://me:pass-word@x/\n',
+    'redis: { url: [redis://me:pass-word@x/ }\n',
+    'redis: { url: redis://me:pass-word@x/, url: redis://me:pass-word@x/ }\n',
+    'redis: { uri: redis://me:pass-word@x/ }\n',
+    'redis: redis://me:pass-word@x/\n',
+  ]) {
+    const error = t.throws(() => parseConfig(`${BASE}${text}`, '/etc/p/a.yaml'), undefined, text);
+    t.notRegex(error?.message ?? '', /pass-word/, text);
+  }
 });

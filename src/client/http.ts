@@ -30,13 +30,41 @@ export interface Exchange {
   readonly heard?: (dateMs: number) => void;
 }
 
+/** What came back, whatever it was. */
+export interface Answer {
+  readonly status: number;
+  /** Null where there were more than `answerBytesMax`. */
+  readonly bytes: Uint8Array | null;
+}
+
+/**
+ * How an exchange travels: `fetch` anywhere, and what a program brings that costs it less. Throws where
+ * there is no answer in time, or `signal` aborts; what is not public follows no redirect. Calls `hearDate`.
+ */
+export type Travel = (request: Exchange) => Promise<Answer>;
+
+/** Tells whoever asked what an answer's `Date` says, where it says anything. */
+export function hearDate({ heard }: Exchange, date: string | null | undefined): void {
+  const dateMs = Date.parse(date ?? '');
+  if (!Number.isNaN(dateMs)) heard?.(dateMs);
+}
+
+/** Longest answer that is read. */
+export function answerBytesMax({ method }: Pick<Exchange, 'method'>, status: number): number {
+  const isLong = method === 'GET' && status >= 200 && status < 300;
+  return isLong ? ANSWER_BYTES_MAX : SHORT_BYTES_MAX;
+}
+
 /**
  * The JSON of a successful answer; null where it is empty.
  * Throws PanoramixError: the reason of a problem document, `controller-unreachable` where there is no
  * answer in time (also when `signal` aborts), `tls-…` where the controller's certificate is not believed,
  * `answer-malformed` for what no controller of ours says.
  */
-export async function exchange(request: Exchange): Promise<unknown> {
+export async function exchange(
+  request: Exchange,
+  travel: Travel = travelByFetch,
+): Promise<unknown> {
   const what = `${request.method} ${request.url.pathname}`;
   let answer: Answer;
   try {
@@ -64,13 +92,8 @@ export async function exchange(request: Exchange): Promise<unknown> {
   throw new PanoramixError(code, `${what}: status ${status} without a reason`);
 }
 
-interface Answer {
-  readonly status: number;
-  /** Null where there were too many. */
-  readonly bytes: Uint8Array | null;
-}
-
-async function travel(request: Exchange): Promise<Answer> {
+/** By fetch, which browsers have too. */
+export async function travelByFetch(request: Exchange): Promise<Answer> {
   const limit = AbortSignal.timeout(request.timeoutMs);
   const signal = request.signal === undefined ? limit : AbortSignal.any([limit, request.signal]);
   const content = request.body === undefined ? {} : { 'content-type': 'application/json' };
@@ -84,11 +107,9 @@ async function travel(request: Exchange): Promise<Answer> {
     cache: 'no-store',
     ...(request.body !== undefined && { body: request.body }),
   });
-  const dateMs = Date.parse(answer.headers.get('date') ?? '');
-  if (!Number.isNaN(dateMs)) request.heard?.(dateMs);
-  const isLong = request.method === 'GET' && answer.ok;
-  const bytesMax = isLong ? ANSWER_BYTES_MAX : SHORT_BYTES_MAX;
-  return { status: answer.status, bytes: await readLimited(answer, bytesMax) };
+  hearDate(request, answer.headers.get('date'));
+  const { status } = answer;
+  return { status, bytes: await readLimited(answer, answerBytesMax(request, status)) };
 }
 
 /** The whole body, or null where it is longer than we read. */

@@ -10,7 +10,7 @@ import type { Identity } from '../crypto/keys.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import { type ErrorCode, PanoramixError } from '../errors.ts';
 import { Clocks, differenceText, isOff } from './clocks.ts';
-import { exchange, type Exchange } from './http.ts';
+import { exchange, type Exchange, type Travel } from './http.ts';
 
 const TIMEOUT_MS_DEFAULT = 15_000;
 
@@ -27,6 +27,8 @@ export interface ControllerClientOptions {
   readonly clocks?: Clocks;
   /** For one exchange; a long poll has its `waitMs` on top. Default 15 s. */
   readonly timeoutMs?: number;
+  /** Instead of fetch. */
+  readonly travel?: Travel;
 }
 
 /** Query parameters; those that are undefined are left out. */
@@ -42,6 +44,7 @@ export class Requests {
   readonly #now: () => number;
   readonly #clocks: Clocks;
   readonly #timeoutMs: number;
+  readonly #travel: Travel | undefined;
 
   /** Throws PanoramixError `url-insecure` where requests would cross a network in plain HTTP. */
   constructor(options: ControllerClientOptions) {
@@ -53,6 +56,7 @@ export class Requests {
     this.#now = options.now ?? Date.now;
     this.#clocks = options.clocks ?? new Clocks({ now: this.#now });
     this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS_DEFAULT;
+    this.#travel = options.travel;
   }
 
   /** With a signed body. */
@@ -107,7 +111,7 @@ export class Requests {
     let aheadMs = 0;
     const heard = (dateMs: number): void => void (aheadMs = this.#clocks.heard(this.url, dateMs));
     try {
-      return await exchange({ ...request, heard });
+      return await exchange({ ...request, heard }, this.#travel);
     } catch (error) {
       const isStale = error instanceof PanoramixError && error.code === 'request-stale';
       if (!isStale || !isOff({ aheadMs })) throw error;

@@ -1,7 +1,8 @@
 /**
  * Watches whether this machine's clock and those of the controllers agree. Where it is off by more than
  * requests may be, all that it sends is refused, and what it holds to be due, valid or expired is not: so
- * nothing new begins, mail waits, and the operator reads why, until the clock is put right.
+ * nothing new begins, mail waits, and the operator reads why, until the clock is put right. One that was
+ * set is not believed before controllers were asked, nor one with which a machine has started.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
@@ -16,6 +17,7 @@ import {
 import { asPanoramixError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { DirectoryStore } from './directory-store.ts';
+import { TrustedClock } from './trusted-clock.ts';
 
 const LOOK_MS_DEFAULT = 2_000;
 const REPORT_MS = 10_000;
@@ -26,6 +28,11 @@ const ASK_MS_DEFAULT = 30_000;
 /** So many are asked of a large mixnet, others each time. */
 const ASKED_MAX = 16;
 const ANSWER_MS_MAX = 5_000;
+/**
+ * Where no other controller answers, a clock that was set is believed after so much running time: whoever
+ * cuts a node off must not keep its keys from ending.
+ */
+const DOUBT_MS_MAX = 10 * 60_000;
 
 export interface ClockWatchOptions {
   readonly clocks: Pick<Clocks, 'differences'>;
@@ -38,13 +45,22 @@ export interface ClockWatchOptions {
   readonly log: Log;
   /** Leaves what `status` shows. */
   readonly write: (verdict: ClockVerdict) => Promise<void>;
+  /** The time that the node goes by, told of each verdict; default one of its own. */
+  readonly time?: TrustedClock;
+  /** Told when the clock is right again after it was wrong, or that it was set to what is right. */
+  readonly onSet?: () => void;
   readonly lookMs?: number;
   readonly askMs?: number;
+  readonly doubtMs?: number;
 }
 
 export class ClockWatch {
   readonly #options: ClockWatchOptions;
+  readonly #time: TrustedClock;
   #verdict: ClockVerdict = CLOCKS_AGREE;
+  /** Since when the clock is doubted, by one that is never set; null while it is not. */
+  #doubtedMs: number | null = null;
+  #isSet = false;
   #askedMs = -Infinity;
   #askedFrom = 0;
   #looking: Promise<void> = Promise.resolve();
@@ -52,6 +68,7 @@ export class ClockWatch {
 
   constructor(options: ClockWatchOptions) {
     this.#options = options;
+    this.#time = options.time ?? new TrustedClock();
   }
 
   start(): void {
@@ -74,9 +91,9 @@ export class ClockWatch {
     await this.#looking;
   }
 
-  /** Whether the clock of this machine is wrong, by what most controllers say. */
+  /** Whether the clock of this machine is wrong, by what most controllers say, or was set and none has said yet. */
   isWrong(): boolean {
-    return this.#verdict.isOwnWrong;
+    return this.#verdict.isOwnWrong || this.#time.aheadMs() !== 0;
   }
 
   /**
@@ -84,18 +101,33 @@ export class ClockWatch {
    * fresh answers say so, since a computer that slept finds its last ones out of date.
    */
   async look(): Promise<void> {
-    const { ownUrl } = this.#options;
-    if (!this.#fresh(FRESH_MS).some(isOff)) {
-      this.#take(judgeClocks(this.#fresh(FRESH_MS), ownUrl));
+    const { askMs = ASK_MS_DEFAULT, ownUrl } = this.#options;
+    const lately = this.#fresh(FRESH_MS);
+    const isSet = this.#time.aheadMs() !== 0 && !this.#verdict.isOwnWrong;
+    const isNew = isSet !== this.#isSet;
+    this.#isSet = isSet;
+    if (isNew && isSet) this.#saySet();
+    const isDoubted = isSet || !this.#time.isKnown();
+    this.#doubtedMs = isDoubted ? (this.#doubtedMs ?? performance.now()) : null;
+    if (!isSet && !lately.some(isOff) && (!isDoubted || this.#isEnough(lately))) {
+      this.#take(judgeClocks(lately, ownUrl));
       return;
     }
-    const askMs = this.#options.askMs ?? ASK_MS_DEFAULT;
-    if (performance.now() - this.#askedMs < askMs) return;
+    if (!isNew && performance.now() - this.#askedMs < askMs) return;
     this.#askedMs = performance.now();
     await this.#askSome();
     const answered = this.#fresh(performance.now() - this.#askedMs);
     // Nobody answers: whatever was held stands.
-    if (answered.length > 0) this.#take(judgeClocks(answered, ownUrl));
+    if (this.#isEnough(answered)) this.#take(judgeClocks(answered, ownUrl));
+  }
+
+  /** Whether these answers are worth a verdict: the own controller's alone is only where nobody else's comes. */
+  #isEnough(answers: readonly ClockDifference[]): boolean {
+    const { ownUrl, controllers, doubtMs = DOUBT_MS_MAX } = this.#options;
+    if (answers.some(({ url }) => url !== ownUrl)) return true;
+    const isAlone = controllers().every((url) => url === ownUrl);
+    if (this.#doubtedMs === null || isAlone) return answers.length > 0;
+    return performance.now() - this.#doubtedMs >= doubtMs;
   }
 
   #fresh(ageMsMax: number): readonly ClockDifference[] {
@@ -119,7 +151,12 @@ export class ClockWatch {
 
   #take(verdict: ClockVerdict): void {
     const before = this.#verdict;
+    const wasWrong = this.isWrong();
     this.#verdict = verdict;
+    this.#time.judged(verdict);
+    this.#isSet = false;
+    this.#doubtedMs = null;
+    if (wasWrong && !verdict.isOwnWrong) this.#options.onSet?.();
     const { log } = this.#options;
     const { isOwnWrong, aheadMs, heard, differing } = verdict;
     // Set to another wrong time it is said anew.
@@ -148,6 +185,15 @@ export class ClockWatch {
     if (isOwnWrong !== before.isOwnWrong) void this.#report();
   }
 
+  #saySet(): void {
+    const aheadMs = this.#time.aheadMs();
+    this.#options.log.warn(
+      { event: 'clock-set', aheadMs: Math.round(aheadMs) },
+      `The clock of this machine was set to a time ${differenceText(aheadMs)} the one before: controllers are asked whether it is right, and mail waits until one has answered`,
+    );
+    void this.#report();
+  }
+
   /** Controllers whose clocks are wrong, as far as most others agree with ours. */
   #sayOthers(before: readonly ClockDifference[], now: readonly ClockDifference[]): void {
     const { log } = this.#options;
@@ -168,7 +214,11 @@ export class ClockWatch {
   }
 
   async #report(): Promise<void> {
-    await this.#options.write(this.#verdict).catch((thrown: unknown) => {
+    const aheadMs = this.#time.aheadMs();
+    // While nobody has said whether a clock that was set is right, mail waits for it, and `status` says so.
+    const waits = { ...this.#verdict, isOwnWrong: true, aheadMs };
+    const isDoubted = aheadMs !== 0 && !this.#verdict.isOwnWrong;
+    await this.#options.write(isDoubted ? waits : this.#verdict).catch((thrown: unknown) => {
       const { code } = asPanoramixError(thrown);
       this.#options.log.debug(
         { event: 'clock-report-failed', reason: code },

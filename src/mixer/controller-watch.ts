@@ -3,10 +3,10 @@
  * goes by, or has a named reason, said in the log once and kept for `status`. That one is a little
  * behind, or does not answer, happens every day; after an epoch it is withholding.
  */
-import type { ErrorCode } from '../errors.ts';
+import { isTemporary, type ErrorCode } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { StoreReason } from './directory-memory.ts';
-import type { ControllerState, DirectoryReport } from './directory-report.ts';
+import { SERVING, type ControllerState, type DirectoryReport } from './directory-report.ts';
 
 /** What a controller answered, held against what this node has after it. */
 export type Found =
@@ -17,8 +17,6 @@ export type Found =
   /** No answer, or none that has a directory. */
   | { readonly kind: 'silent'; readonly reason: ErrorCode };
 
-/** A controller that serves what this node goes by. */
-export const SERVING = 'serving';
 const BEHIND = 'directory-behind';
 const WITHHELD = 'directory-withheld';
 
@@ -35,8 +33,8 @@ function isPassing(state: string): boolean {
     state === 'peer-unknown' ||
     state === 'mixnet-unknown' ||
     state === 'snapshot-missing' ||
-    state.startsWith('controller-') ||
-    state.startsWith('tls-')
+    // What it has answered, and is not to be believed, is no failure of its own machine.
+    (isTemporary(state) && state !== 'answer-malformed')
   );
 }
 

@@ -3,7 +3,9 @@
  * and given to the mail server, recipient by recipient until each has an end: accepted, refused, or
  * expired. Nothing is given twice, nothing ends silently.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Primitives } from '../crypto/primitives.ts';
+import { asPanoramixError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { ArrivedMail, Deliver, DeliveryResult } from '../mail/envelope.ts';
 import { assembleMail, type Assembled } from '../mixnet/assemble.ts';
@@ -13,10 +15,15 @@ import { splitMail } from '../mixnet/prepare.ts';
 import type { FragmentStore } from '../redis/fragment-store.ts';
 import { backoffMs } from '../redis/jobs.ts';
 import type { RunningJob } from '../redis/queues.ts';
+import type { Bounces } from './bounces.ts';
 import type { Counters } from './counters.ts';
 import type { DeliveryProgress, RecipientOutcome } from './delivery-progress.ts';
 import type { DirectorySource } from './directory-source.ts';
-import type { Failures } from './failures.ts';
+import type { DeliveryDelay, Failures } from './failures.ts';
+
+/** How long, and how often, a worker tries to note what the mail server has said; then its job does, when it comes again. */
+const SAVE_MS_MAX = 10_000;
+const SAVE_AGAIN_MS = 100;
 
 export interface DelivererOptions {
   readonly primitives: Primitives;
@@ -27,12 +34,18 @@ export interface DelivererOptions {
   readonly directory: DirectorySource;
   readonly deliver: Deliver;
   /** Tells senders of what failed. */
-  readonly failures: Pick<Failures, 'remember' | 'failed' | 'isTold' | 'told'>;
+  readonly failures: Pick<Failures, 'failed' | 'delayed' | 'isTold' | 'told' | 'isOwnReport'>;
+  /** Remembers what may bounce. */
+  readonly bounces: Pick<Bounces, 'remember'>;
+  /** A sender is told after so long that a mail waits here; 0: never. */
+  readonly delayWarningMs: number;
   /** The operator's wider policy: domains besides those of the directory. */
   readonly acceptsDomain: (domain: string) => boolean;
   readonly counters: Counters;
   readonly log: Log;
   readonly now: () => number;
+  /** How long a worker waits for Redis with what the mail server has said, ms; default 10 s. */
+  readonly saveMsMax?: number;
 }
 
 type Again = { readonly againAtMs: number };
@@ -79,7 +92,7 @@ export class Deliverer {
 
   /** Gives the mail to those of our recipients that have no end yet. */
   async #give(id: string, mail: Extract<Assembled, { kind: 'mail' }>): Promise<Again | void> {
-    const { deliver, failures, fragments, counters } = this.#options;
+    const { deliver, failures, bounces, fragments, counters } = this.#options;
     const { envelope, ours } = mail;
     const before = await this.#outcomes(id);
     if (before.size === 0 && (await failures.isTold(envelope))) {
@@ -91,15 +104,13 @@ export class Deliverer {
       before.has(place) || !own.has(recipient) ? [] : [{ recipient, place }],
     );
     const outcomes = new Map<number, RecipientOutcome>();
+    let replies: ReadonlyMap<string, string> = new Map();
     if (open.length > 0) {
-      await failures.remember(envelope, mail.data);
-      const result = await deliver(
-        arrivedMail(
-          envelope,
-          open.map(({ recipient }) => recipient),
-          mail.data,
-        ),
-      );
+      await bounces.remember(envelope, mail.data);
+      const recipients = open.map(({ recipient }) => recipient);
+      const isOwnReport = await failures.isOwnReport(envelope, mail.data);
+      const result = await deliver(arrivedMail(envelope, recipients, mail.data, isOwnReport));
+      replies = new Map(result.refused.map(({ address, reply }) => [address, reply]));
       const said = outcomesOf(result);
       for (const { recipient, place } of open) {
         const outcome = said.get(recipient.address);
@@ -109,9 +120,35 @@ export class Deliverer {
     }
     if (before.size + outcomes.size < envelope.recipients.length) {
       const reason = mail.foreign.length > 0 ? 'recipients-foreign' : 'delivery-deferred';
-      return this.#again(id, reason, envelope);
+      const delays = envelope.recipients.flatMap(({ address }, place) =>
+        before.has(place) || outcomes.has(place)
+          ? []
+          : [{ address, reply: replies.get(address) ?? '' }],
+      );
+      const warnAtMs = await this.#warnIfLate(id, envelope, mail.data, delays);
+      const again = this.#again(id, reason, envelope);
+      return { againAtMs: Math.min(again.againAtMs, warnAtMs ?? again.againAtMs) };
     }
     return await this.#finish(id, envelope, mail.data, new Map([...before, ...outcomes]));
+  }
+
+  /** Tells the sender once that his mail waits here; when that will be, or null where it was. */
+  async #warnIfLate(
+    id: string,
+    envelope: Envelope,
+    data: Uint8Array,
+    delays: readonly DeliveryDelay[],
+  ): Promise<number | null> {
+    const { progress, failures, delayWarningMs, counters, now } = this.#options;
+    if (delayWarningMs === 0) return null;
+    const { sinceMs, isWarned } = await progress.waiting(id, now());
+    if (isWarned) return null;
+    const warnAtMs = sinceMs + delayWarningMs;
+    if (now() < warnAtMs) return warnAtMs;
+    counters.count('delivery-late');
+    await failures.delayed(envelope, data, delays);
+    await progress.warned(id);
+    return null;
   }
 
   /** Outcomes so far, after those that could not be saved when they came. */
@@ -121,9 +158,20 @@ export class Deliverer {
     return await this.#options.progress.load(id);
   }
 
+  /** As soon as Redis takes it: until then nobody but this process knows, and its end would deliver twice. */
   async #save(id: string, outcomes: ReadonlyMap<number, RecipientOutcome>): Promise<void> {
+    const { progress, saveMsMax = SAVE_MS_MAX } = this.#options;
     this.#unsaved.set(id, outcomes);
-    await this.#options.progress.save(id, outcomes);
+    for (const endMs = performance.now() + saveMsMax; ;) {
+      try {
+        await progress.save(id, outcomes);
+        break;
+      } catch (thrown) {
+        const { code } = asPanoramixError(thrown);
+        if (code !== 'redis-unavailable' || performance.now() >= endMs) throw thrown;
+        await sleep(SAVE_AGAIN_MS);
+      }
+    }
     this.#unsaved.delete(id);
   }
 
@@ -194,6 +242,7 @@ function arrivedMail(
   envelope: Envelope,
   recipients: readonly Recipient[],
   data: Uint8Array,
+  isOwnReport: boolean,
 ): ArrivedMail {
   const { messageId, from, body, smtputf8, ret, sha256 } = envelope;
   return {
@@ -205,6 +254,7 @@ function arrivedMail(
     ...(ret === undefined ? {} : { ret }),
     data,
     sha256,
+    ...(isOwnReport ? { isOwnReport } : {}),
   };
 }
 

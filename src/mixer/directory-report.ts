@@ -7,6 +7,9 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { readIfThere, replaceDurably } from '../durable-file.ts';
 
+/** A controller that serves what this node goes by. */
+export const SERVING = 'serving';
+
 const controllerState = z.strictObject({
   /** `serving`, or the reason why not. */
   state: z.string(),
@@ -46,6 +49,13 @@ export class DirectoryReport {
 
   get findings(): DirectoryFindings {
     return this.#findings;
+  }
+
+  /** URLs of controllers that did not serve the directory when they were last asked. */
+  unwell(): string[] {
+    return Object.entries(this.#findings.controllers)
+      .filter(([, { state }]) => state !== SERVING)
+      .map(([url]) => url);
   }
 
   /** Notes how a controller serves the directory now. */

@@ -1,12 +1,13 @@
 /**
  * Whom a node asks for the directory (design §8): the controller on which the owners meet, its own, and each
- * time two others drawn at random, so that nobody can tell beforehand before whom he must say the same.
+ * time two others drawn at random, so that nobody can tell beforehand before whom he must say the same; beside
+ * them two of those that gave nothing good the last time, so that `status` says soon when one is well again.
  */
 import type { Random } from '../crypto/primitives.ts';
 import type { Directory } from '../mixnet/directory.ts';
 import { drawOne } from '../mixnet/draw.ts';
 
-/** Controllers asked besides those two. */
+/** Controllers asked besides those two, and again of those that are not well. */
 const OTHERS = 2;
 
 /** Where a nodes.json comes from; a ControllerClient is one. */
@@ -25,20 +26,26 @@ export function drawSources(
     readonly own: NodesSource;
     readonly clientFor: (url: string) => NodesSource;
     readonly directory: Directory | null;
+    /** URLs of controllers that did not serve the directory when they were last asked. */
+    readonly unwell?: readonly string[];
   },
 ): NodesSource[] {
-  const { meeting, own, clientFor, directory } = options;
+  const { meeting, own, clientFor, directory, unwell = [] } = options;
   // Of the others' clients nothing is posted to: each mirrors for itself.
   const asked = [readOnly(meeting), ...(own.url === meeting.url ? [] : [own])];
   const left = new Set(controllersOf(directory));
   for (const url of [meeting.url, own.url]) left.delete(url);
-  for (let drawn = 0; drawn < OTHERS; drawn++) {
-    const url = drawOne(random, [...left]);
-    if (url === null) break;
-    left.delete(url);
-    const source = sourceOf(url, clientFor);
-    if (source.url !== meeting.url && source.url !== own.url) asked.push(source);
-  }
+  const draw = (isAmong: (url: string) => boolean): void => {
+    for (let drawn = 0; drawn < OTHERS; drawn++) {
+      const url = drawOne(random, [...left].filter(isAmong));
+      if (url === null) break;
+      left.delete(url);
+      const source = sourceOf(url, clientFor);
+      if (source.url !== meeting.url && source.url !== own.url) asked.push(source);
+    }
+  };
+  draw(() => true);
+  draw((url) => unwell.includes(url));
   return asked;
 }
 

@@ -145,7 +145,14 @@ export class EndpointFiles {
    * the endpoint, nor what was written about it. What is left of it names it until `forget`.
    */
   end(endpointId: string): void {
-    this.#rewrite(endpointId, { ended: true });
+    const known = this.#positions.get(endpointId)?.endpoint;
+    try {
+      this.#rewrite(endpointId, { ended: true });
+    } catch (error) {
+      // A full disk takes no mark, but zeros over what is there, and no secret waits for room.
+      if (!known || (error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+      this.#forgetKeys(endpointId, known);
+    }
     destroyDurably(this.#path(endpointId, SECRET));
   }
 
@@ -163,32 +170,47 @@ export class EndpointFiles {
     const known = this.#positions.get(endpointId)?.endpoint;
     const position = positionOf({ ...text, ...change }, change.ended === true ? null : known);
     this.#positions.set(endpointId, position);
-    if (change.ended === true && known) {
-      known.mixKey.secret.fill(0);
-      known.storageKey.fill(0);
-    }
+    if (change.ended === true && known) this.#forgetKeys(endpointId, known);
+  }
+
+  #forgetKeys(endpointId: string, { mixKey, storageKey }: OwnEndpoint): void {
+    const position = this.#positions.get(endpointId);
+    if (position) this.#positions.set(endpointId, { ...position, endpoint: null });
+    mixKey.secret.fill(0);
+    storageKey.fill(0);
   }
 
   #load(id: string): OwnPosition {
     const text = parseFile(lifeFile, this.#path(id, LIFE));
     const secretPath = this.#path(id, SECRET);
     // Killed in the middle of ending; or an operator has removed the secret, which is as good as the end.
-    const isEnded = text.ended || !this.#ids(SECRET).includes(id);
+    const isEnded =
+      text.ended || !this.#ids(SECRET).includes(id) || isZeros(readPrivate(secretPath));
     if (isEnded) destroyDurably(secretPath);
     const secret = isEnded ? null : parseFile(secretFile, secretPath);
-    const position = positionOf(text, secret && this.#keysOf(text.group, secret));
+    const keys = secret && this.#keysOf(text.group, secret, secretPath);
+    // A key that opens nothing that was made for it would drop every packet, one by one.
+    if (text.endpoint_id !== id || (keys && toHex(keys.mixKey.publicKey) !== text.public)) {
+      throw damaged(this.#path(id, LIFE));
+    }
+    const position = positionOf(text, keys);
     this.#positions.set(id, position);
     return position;
   }
 
-  #keysOf(group: GroupName, secret: SecretFile): Pick<OwnEndpoint, 'mixKey' | 'storageKey'> {
-    return {
-      mixKey: mixKeyFromSecret(
-        this.#primitives.group(group),
-        fromHex(secret.mix_secret) as Uint8Array,
-      ),
-      storageKey: fromHex(secret.storage_key) as Uint8Array,
-    };
+  #keysOf(
+    name: GroupName,
+    secret: SecretFile,
+    path: string,
+  ): Pick<OwnEndpoint, 'mixKey' | 'storageKey'> {
+    const group = this.#primitives.group(name);
+    const mixSecret = fromHex(secret.mix_secret) as Uint8Array;
+    // 28 zeros are no secret of P-224: we have never written any.
+    if (mixSecret.length !== group.secretBytes || mixSecret.every((byte) => byte === 0)) {
+      throw damaged(path);
+    }
+    const storageKey = fromHex(secret.storage_key) as Uint8Array;
+    return { mixKey: mixKeyFromSecret(group, mixSecret), storageKey };
   }
 
   #createBoth(life: LifeFile, secret: SecretFile): void {
@@ -204,7 +226,7 @@ export class EndpointFiles {
       if (!this.#ids(LIFE).includes(id)) {
         const { mix_secret, storage_key, ...rest } = parseFile(oneFile, path);
         const secret: SecretFile = { version: 2, mix_secret, storage_key };
-        const { mixKey } = this.#keysOf(rest.group, secret);
+        const { mixKey } = this.#keysOf(rest.group, secret, path);
         const keyLifetimeMs = Date.parse(rest.closes) - Date.parse(rest.opens);
         const life: LifeFile = {
           ...rest,
@@ -292,8 +314,20 @@ function parseFile<T>(schema: z.ZodType<T>, path: string): T {
   throw new PanoramixError('config-invalid', `${path} is no key file of this version`);
 }
 
+function damaged(path: string): PanoramixError {
+  return new PanoramixError(
+    'config-invalid',
+    `${path} does not fit its key: restore it, or remove the key's files to end it; what was sent to it comes again on another way`,
+  );
+}
+
 function jsonOf(file: LifeFile | SecretFile): string {
   return `${JSON.stringify(file, null, 2)}\n`;
+}
+
+/** Whether a secret was overwritten, and its end cut off there, before it could be marked. */
+function isZeros(text: string): boolean {
+  return /^\0*$/.test(text);
 }
 
 function list(folder: string): string[] {

@@ -45,8 +45,8 @@ export interface EpochOptions {
   readonly store: DirectoryStore;
   /** Asked each time an entry is made: rotation and pauses show here. */
   readonly position: () => OwnPosition;
-  /** The negotiation of the change that the operator proposes, to tell the others of it. */
-  readonly ownChange?: () => string | null;
+  /** The negotiation of the change that the operator proposes on a head of the log, to tell the others of it. */
+  readonly ownChange?: (logHead: string) => string | null;
   readonly log: Log;
   /** For `status`. */
   readonly report?: DirectoryReport;
@@ -172,7 +172,7 @@ export class Epochs {
       log,
       report: this.#report,
       position,
-      change: ownChange?.() ?? null,
+      change: ownChange?.(look.ground.logHead) ?? null,
       proposed: await this.#finder.propose(look),
       pace: slowerPace(
         look.directory === null ? { ...this.#pace, ...this.#first() } : this.#pace,
@@ -240,7 +240,7 @@ export class Epochs {
     if (ageMs >= this.#pace.dueMs) return 'snapshot-due';
     if (ground.logHead !== directory.logHead) return 'log-grown';
     if (lacksOwn(directory, this.#party.peerId, position())) return 'own-entry-changed';
-    const change = ownChange?.() ?? null;
+    const change = ownChange?.(ground.logHead) ?? null;
     if (change !== null && change !== state.read()?.announced_change) return 'change-proposed';
     if (ageMs < this.#pace.askedMs) return null;
     const { entries } = offersIn(primitives, meeting.statements, {

@@ -42,6 +42,8 @@ const OTHERS_WAITING_MAX = 1024;
  * the sender has sent again what it carried.
  */
 const TRIED_MS_MAX = 2 * 3_600_000;
+/** A job that comes so long before its packet is due comes by a clock that was set ahead. */
+const EARLY_MS = 1000;
 /** How long a packet that was committed waits for the first directory before its job looks again. */
 const NO_DIRECTORY_MS = 1000;
 
@@ -90,6 +92,8 @@ export class Forwarder {
       this.#forget(job.id);
       return undefined;
     }
+    // No clock that jumps lets out at once all that is held here.
+    if (record.dueMs > now() + EARLY_MS) return { againAtMs: record.dueMs };
     const held = directory.last();
     if (held === null) return { againAtMs: now() + NO_DIRECTORY_MS };
     const againAtMs = this.#afterStop(record, held) ?? this.#whileAlarmed(record, held);

@@ -1,6 +1,6 @@
 /**
- * Where fragments wait for a tick, for each exit two queues: those that were never sent, in the order in
- * which they came, and those that have been, each held until it may be sent again. A job leads to
+ * Where fragments wait for a tick, for each exit two queues: those that were never sent, each at its place
+ * (fair-places.ts), and those that have been, each held until it may be sent again. A job leads to
  * the fragment's record; one whose record is gone does nothing.
  */
 import type { Store } from '../redis/embedded.ts';

@@ -25,7 +25,7 @@ import { DeliveryProgress } from './delivery-progress.ts';
 import type { DirectorySource } from './directory-source.ts';
 import type { Emission } from './emission.ts';
 import { FragmentQueues } from './fragment-queues.ts';
-import type { BounceVerdict } from './failures.ts';
+import type { BounceVerdict } from './bounces.ts';
 import { Outbound } from './outbound.ts';
 import { ReadyPackets } from './ready.ts';
 import { Reporting, type ReportingSettings } from './reporting.ts';
@@ -36,8 +36,10 @@ const EXIT_DELAY_MEAN_MS = 20_000;
 /** The delivery itself ends an expired message first, with an outcome; a sweep removes incomplete ones. */
 const EXPIRY_GRACE_MS = 3_600_000;
 /** Longer than a delivery pauses between two attempts, and than any draw of the exit delay: e⁻⁴⁰. */
-const WAIT_MS_MAX = 3_600_000;
+const WAIT_MS_MAX = 600_000;
 const WAIT_MEANS_MAX = 40;
+/** How long a stop waits for a mail server that hangs: what it takes after all may come twice. */
+const WORKERS_MS_MAX = 9_000;
 /** How long a mail waits for the first directory before its job looks again. */
 const NO_DIRECTORY_MS = 1000;
 
@@ -157,6 +159,8 @@ export class Gateway {
       directory,
       deliver: this.#settings.deliver,
       failures: this.#reporting.failures,
+      bounces: this.#reporting.bounces,
+      delayWarningMs: this.#reporting.delayWarningMs,
       acceptsDomain: this.#settings.acceptsDomain ?? (() => false),
     });
     this.#workers = [
@@ -168,10 +172,12 @@ export class Gateway {
   }
 
   async stop(): Promise<void> {
+    // At once: a delivery that the mail server has half of has all the time that there is.
+    const working = this.#workers.map(async (worker) => await worker.close(WORKERS_MS_MAX));
     await this.#ticker.stop();
-    await this.#reporting.stop();
-    for (const worker of this.#workers) await worker.close();
     await this.#ready.close();
+    await this.#reporting.stop();
+    await Promise.all(working);
     await this.#queues.close();
     await this.#delivery.close();
   }
@@ -184,10 +190,22 @@ export class Gateway {
     if (store.pressure() !== 'open') {
       throw new PanoramixError('storage-pressure', 'entry is closed until there is room again');
     }
+    const { messageId, from, data } = mail;
+    const { backlog } = this.#outbound;
+    if (backlog.isOver(from, data.length, store.roomBytes())) {
+      throw new PanoramixError('sender-backlog', 'more of one sender waits than there is room for');
+    }
     const mails = this.#mails;
     const { notices } = this.#reporting;
     const parts = { identity, primitives, mails, notices, directory, geometryOf, now };
-    const result = await acceptMail(parts, mail);
+    let result: 'stored' | 'repeat' | null = null;
+    // Before it is stored: its cutting may begin before we hear of it.
+    backlog.add(messageId, from, data.length);
+    try {
+      result = await acceptMail(parts, mail);
+    } finally {
+      if (result !== 'stored') backlog.gone(messageId);
+    }
     counters.count(`mail-${result}`);
     return result;
   }

@@ -73,6 +73,8 @@ export interface KeysOptions {
   readonly sizeMax?: number;
   /** Clock, ms since 1970. */
   readonly now?: () => number;
+  /** Whether that was compared with any other since the start; until then no key ends by it. Default: yes. */
+  readonly isTimeKnown?: () => boolean;
 }
 
 /** The keys in a data folder, with what the store holds of them. */
@@ -192,7 +194,8 @@ export class Keys {
       async () => await this.#plan(),
     ]);
     const own = this.#own().map((position) => async () => {
-      const isOver = this.#now() >= shutsMs(position) || this.#lost.has(position.endpointId);
+      const isShut = this.#isTimeKnown() && this.#now() >= shutsMs(position);
+      const isOver = isShut || this.#lost.has(position.endpointId);
       await (isOver ? this.#drain(position) : this.#keep(position));
     });
     const second = await this.#attemptEach(own);
@@ -223,11 +226,16 @@ export class Keys {
   }
 
   async #endOverdue(): Promise<void> {
+    if (!this.#isTimeKnown()) return;
     const nowMs = this.#now();
     const overdue = this.#options.files
       .all()
       .filter((position) => position.endpoint !== null && nowMs >= endsMs(position));
     await Promise.all(overdue.map(async (position) => await this.#end(position, 'late')));
+  }
+
+  #isTimeKnown(): boolean {
+    return this.#options.isTimeKnown?.() ?? true;
   }
 
   /** Times by which something must be done are met to the ms; others wait for their turn. */
@@ -247,6 +255,8 @@ export class Keys {
     const { files, journal, log } = this.#options;
     const terms = this.#options.terms();
     const nowMs = this.#now();
+    // A clock that is wrong by days would draw keys for days that are far.
+    if (!this.#isTimeKnown() && this.#own().length > 0) return;
     for (const position of this.#own()) {
       const life = shortened(position, nowMs, terms);
       if (life !== position) files.change(position.endpointId, life);

@@ -4,8 +4,9 @@
  * at any point leads back to the same step. Holds invitation tokens, hence mode 0600.
  */
 import { z } from 'zod';
-import { destroyDurably, readIfThere, replaceDurably } from '../durable-file.ts';
+import { destroyDurably, replaceDurably } from '../durable-file.ts';
 import { PanoramixError } from '../errors.ts';
+import { readPrivateIfThere } from '../key-files.ts';
 import { signedEntry } from '../mixnet/directory-texts.ts';
 
 /** The step that `next_negotiation_id` is about, and the decisions that led to it. */
@@ -108,7 +109,7 @@ export class MixnetStateFile {
    * @throws PanoramixError `config-invalid` where it cannot be read; it is never overwritten then
    */
   read(): MixnetState | null {
-    const text = readIfThere(this.path);
+    const text = readPrivateIfThere(this.path);
     if (text === null) return null;
     let json: unknown;
     try {

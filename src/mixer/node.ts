@@ -11,15 +11,17 @@ import type { MixedMail } from '../mail/envelope.ts';
 import type { CommitEntry } from '../redis/journal.ts';
 import { requireStorageKey } from '../redis/key-check.ts';
 import { writeLoopReport } from '../redis/loop-report.ts';
-import { openQueue, openWorker, type JobQueue } from '../redis/queues.ts';
+import { queueNames } from '../redis/queue-stats.ts';
+import { hastenJobs, openQueue, openWorker, type JobQueue } from '../redis/queues.ts';
 import { Records } from '../redis/records.ts';
 import { SentStore } from '../redis/sent-store.ts';
 import { Counters } from './counters.ts';
 import { limitedRefresh } from './directory-source.ts';
 import { Emission, TICKS_OWNER } from './emission.ts';
-import type { BounceVerdict } from './failures.ts';
+import type { BounceVerdict } from './bounces.ts';
 import { Forwarder } from './forward.ts';
 import { Gateway, type GatewayHost, type GatewayOptions, type NodeParts } from './gateway.ts';
+import { inTime } from './in-time.ts';
 import { Intake } from './intake.ts';
 import type { Keys } from './keys.ts';
 import { LoopWatch, type LoopWatchOptions } from './loop-watch.ts';
@@ -29,6 +31,15 @@ import { Views } from './views.ts';
 
 const SWEEP_MS = 3_600_000;
 const RESUME_GROUP = 500;
+/**
+ * Nothing but a resend or a delivery waits for so long, unless it was put off by a clock that was ahead: resends
+ * are looked at and put off again, deliveries have a rule of their own (gateway.ts).
+ */
+const PUT_OFF_MS_MAX = 3_600_000;
+/** How long parts have to stop, together less than the 20 s that a program has. */
+const KEYS_MS_MAX = 2_000;
+const WORKING_MS_MAX = 10_000;
+const CLOSING_MS_MAX = 500;
 /**
  * How long after it was due the record of an endpoint without a key is kept, in case the endpoint comes back:
  * longer than anybody tries a packet or waits for its answer.
@@ -60,7 +71,9 @@ export class MixNode {
   readonly #refreshDirectory: () => Promise<void>;
   #gateway: Gateway | null = null;
   #mixing: JobQueue | null = null;
-  /** What to undo at stop, in reverse order. */
+  /** What to stop first, all at once: each ends what it has at hand. */
+  #working: (() => Promise<void>)[] = [];
+  /** What to undo then, in reverse order. */
   #closing: (() => Promise<void>)[] = [];
 
   constructor(options: MixNodeOptions) {
@@ -92,35 +105,51 @@ export class MixNode {
     const forwarder = this.#forwarder();
     const host = this.#host(mixing, forwarder);
     if (gateway !== undefined) this.#gateway = await Gateway.open(host, gateway);
+    await this.#hasten();
     await this.#resume();
     await this.#gateway?.sweep();
     this.#sweepHourly();
     this.#watch.start();
     this.#closing.push(async () => await this.#watch.stop());
     const worker = await openWorker(store, 'mixing', async (job) => await forwarder.work(job));
-    this.#closing.push(async () => await worker.close());
+    this.#working.push(async () => await worker.close());
     // A gateway's own packets are its loops; any other node sends some for no other end.
     const sender = this.#gateway ?? this.#loopSender(host);
-    this.#closing.push(async () => await sender.stop());
+    this.#working.push(async () => await sender.stop());
     await sender.start();
     const { keys } = this.#options;
     const intake = this.#intake();
-    this.#closing.push(async () => await intake.stop());
+    this.#working.push(async () => await intake.stop());
     await keys.start(intake);
-    this.#closing.push(async () => await keys.stop());
   }
 
-  /** Stops taking work, ends what is at hand; the rest is in the store for the next start. */
+  /** The machine's clock was set: what had been put off by it, as it was before, is due again. */
+  async clockSet(): Promise<void> {
+    if (this.#mixing === null) return;
+    await this.#hasten();
+    await this.#resume();
+  }
+
+  /**
+   * Stops taking work, ends what is at hand; the rest is in the store for the next start. A controller or a
+   * mail server that hangs is not waited for: within 13 s it is done.
+   */
   async stop(): Promise<void> {
-    const closing = this.#closing.toReversed();
+    const [working, closing] = [this.#working, this.#closing.toReversed()];
+    this.#working = [];
     this.#closing = [];
-    for (const close of closing) {
-      await close().catch((thrown: unknown) => {
-        const error = asPanoramixError(thrown);
-        const fields = { event: 'stop-failed', error: error.message };
-        this.#options.log.warn(fields, 'A part did not stop');
-      });
-    }
+    // Keys first: they begin and end collecting.
+    await this.#end(async () => await this.#options.keys.stop(), KEYS_MS_MAX);
+    await Promise.all(working.map(async (stop) => await this.#end(stop, WORKING_MS_MAX)));
+    for (const close of closing) await this.#end(close, CLOSING_MS_MAX);
+  }
+
+  async #end(stop: () => Promise<void>, forMs: number): Promise<void> {
+    await inTime(stop(), forMs).catch((thrown: unknown) => {
+      const error = asPanoramixError(thrown);
+      const fields = { event: 'stop-failed', error: error.message };
+      this.#options.log.warn(fields, 'A part did not stop');
+    });
   }
 
   /**
@@ -229,6 +258,13 @@ export class MixNode {
     }
   }
 
+  /** Makes due again what a clock that was ahead has put off for longer than anything waits. */
+  async #hasten(): Promise<void> {
+    const { store } = this.#options;
+    const names = (await queueNames(store)).filter((name) => name !== 'delivery');
+    await hastenJobs(store, names, this.#now() + PUT_OFF_MS_MAX);
+  }
+
   /** Adds the jobs of all that the store holds; those that are there already stay as they are. */
   async #resume(): Promise<void> {
     let group: { id: string; dueMs: number }[] = [];
@@ -256,6 +292,7 @@ export class MixNode {
 
   #sweepHourly(): void {
     const sweep = async (): Promise<void> => {
+      await this.#hasten();
       await this.#resume();
       await this.#gateway?.sweep();
     };

@@ -7,7 +7,7 @@ import type { Primitives } from '../crypto/primitives.ts';
 import { asPanoramixError, PanoramixError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { reportIdOf } from '../mail/report-id.ts';
-import { returnable, wantsReport, writeReport, type ReportAction } from '../mail/report.ts';
+import { returnable, wantsReport, writeReport } from '../mail/report.ts';
 import { domainOf, verifyEnvelope, type Envelope } from '../mixnet/envelope.ts';
 import type { MailStore } from '../redis/mail-store.ts';
 import type { NoticeStore } from '../redis/notice-store.ts';
@@ -34,7 +34,7 @@ const UNTIMED_MS = 3_600_000;
 /** Fragments looked for at once. */
 const GROUP = 256;
 /** RFC 3463 §3.5, X.4.7: delivery time expired. */
-const STATUS: Readonly<Record<ReportAction, string>> = { delayed: '4.4.7', failed: '5.4.7' };
+const STATUS = { delayed: '4.4.7', failed: '5.4.7' } as const;
 
 export interface NoticesOptions {
   readonly notices: NoticeStore;
@@ -176,7 +176,7 @@ export class Notices {
     return false;
   }
 
-  async #tell(name: string, action: ReportAction, about: Uint8Array): Promise<void> {
+  async #tell(name: string, action: keyof typeof STATUS, about: Uint8Array): Promise<void> {
     const { notices, reporter, primitives, counters, log, now } = this.#options;
     const { head, envelope } = this.#open(about);
     const recipients = envelope.recipients.filter((each) =>

@@ -6,8 +6,9 @@
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { rule } from '../api/peer.ts';
-import { readIfThere, replaceDurably } from '../durable-file.ts';
+import { replaceDurably } from '../durable-file.ts';
 import { PanoramixError } from '../errors.ts';
+import { readPrivateIfThere } from '../key-files.ts';
 import { logNode } from '../mixnet/directory-texts.ts';
 
 /** What is to be changed, whatever the log's head is when it comes to that; see src/wizard/change-wish.ts. */
@@ -73,7 +74,7 @@ export class OperatorFile {
 
   /** @throws PanoramixError `config-invalid` where it cannot be read; it is never overwritten then */
   read(): OperatorState {
-    const text = readIfThere(this.path);
+    const text = readPrivateIfThere(this.path);
     if (text === null) return NOTHING;
     let json: unknown;
     try {
@@ -87,6 +88,12 @@ export class OperatorFile {
       'config-invalid',
       `${this.path} is not of this version; restore it, or move it away to forget what you proposed`,
     );
+  }
+
+  /** The negotiation of the change that he proposes on this head of the log: on another it is applied, or void. */
+  changeOn(logHead: string): string | null {
+    const { change } = this.read();
+    return change?.on_log_head === logHead ? (change.negotiation_id ?? null) : null;
   }
 
   /** Changes some fields; `undefined` removes one. */

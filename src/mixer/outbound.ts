@@ -13,10 +13,13 @@ import { decodeFragment, encodeFragment, type Fragment } from '../mixnet/fragmen
 import type { Geometry } from '../mixnet/geometry.ts';
 import { fragmentMail } from '../mixnet/prepare.ts';
 import type { MailStore } from '../redis/mail-store.ts';
+import { PLACE_MAX } from '../redis/queues.ts';
 import type { Records } from '../redis/records.ts';
 import type { SentStore } from '../redis/sent-store.ts';
 import type { TakenJob } from '../redis/taker.ts';
 import type { Counters } from './counters.ts';
+import { Backlog } from './backlog.ts';
+import { FairPlaces } from './fair-places.ts';
 import type { FragmentQueues, SendKind } from './fragment-queues.ts';
 
 /** Owners of records whose name starts so hold fragments for the exit that follows. */
@@ -56,6 +59,9 @@ export class Outbound {
   /** Exits of fragments that have been taken since the start, so that an ack finds their jobs. */
   readonly #exits = new Map<string, string>();
   readonly #said = new Set<string>();
+  readonly #places = new FairPlaces();
+  /** What waits here of whose mail. */
+  readonly backlog = new Backlog();
   /** Told of the exit when something new waits for it. */
   onQueued: (exit: string) => void = () => undefined;
 
@@ -79,9 +85,15 @@ export class Outbound {
     const { envelope } = verified;
     const fragments = fragmentMail(envelope, mail.envelope, mail.data, geometry);
     const queue = await queues.queue(envelope.exit, 'first');
+    const { exit, from: sender } = envelope;
+    const about = { exit, sender, messageId, fragments: fragments.length };
+    let places: readonly number[] = [];
+    // Before the first of them can be acked.
+    const allIds = fragments.map((fragment) => this.#idOf(exit, fragment));
+    this.backlog.cut(messageId, sender, fragments.length * geometry.messageBytes, allIds);
     for (let from = 0; from < fragments.length; from += GROUP) {
       const group = fragments.slice(from, from + GROUP);
-      const ids = group.map((fragment) => this.#idOf(envelope.exit, fragment));
+      const ids = allIds.slice(from, from + GROUP);
       for (const [i, fragment] of group.entries()) {
         await this.#options.records.put({
           recordId: ids[i] as string,
@@ -91,7 +103,9 @@ export class Outbound {
           packet: encodeFragment(fragment, geometry),
         });
       }
-      await queue.addMany(ids.map((id) => ({ id })));
+      // Not sooner: where the queue becomes empty meanwhile, those who come then begin at its first places.
+      if (from === 0) places = this.#places.take(about, await queue.firstPlace());
+      await queue.addMany(ids.map((id, i) => ({ id, place: places[from + i] as number })));
     }
     await mails.remove(messageId);
     counters.count('mail-prepared');
@@ -103,7 +117,7 @@ export class Outbound {
   }
 
   /**
-   * The oldest fragment for an exit that may be sent now; null where none is. What is acked, has expired
+   * The next fragment for an exit that may be sent now; null where none is. What is acked, has expired
    * or stands in the wrong queue after a crash is put right on the way.
    */
   async take(exit: string, kind: SendKind, geometry: Geometry): Promise<TakenFragment | null> {
@@ -163,6 +177,7 @@ export class Outbound {
   async discard(job: TakenJob): Promise<void> {
     const { records, sent } = this.#options;
     this.#exits.delete(job.id);
+    this.backlog.gone(job.id);
     await records.remove(job.id);
     await sent.removeSends(job.id);
     await job.settle();
@@ -170,6 +185,7 @@ export class Outbound {
 
   /** Takes an acked fragment's jobs out; one that is missed does nothing, since its record is gone. */
   async settle(id: string): Promise<void> {
+    this.backlog.gone(id);
     const exit = this.#exits.get(id);
     this.#exits.delete(id);
     if (exit === undefined) return;
@@ -187,15 +203,25 @@ export class Outbound {
     left: { readonly has: (exit: string) => boolean; readonly geometry: Geometry } | null,
   ): Promise<void> {
     const { records, queues } = this.#options;
+    const places = new Map<string, number>();
     for await (const { recordId, endpointId } of records.pending()) {
       if (!isOutbound(endpointId)) continue;
       const exit = endpointId.slice(OWNER.length);
       if (left?.has(exit) === true && (await this.#hasEnded(recordId, exit, left.geometry)))
         continue;
       const { count, againAtMs } = await this.#sends(recordId);
-      if (count === 0) await (await queues.queue(exit, 'first')).add(recordId);
+      if (count === 0) await this.#repair(recordId, exit, places);
       else await (await queues.queue(exit, 'resend')).add(recordId, againAtMs);
     }
+  }
+
+  /** Gives a fragment its job, if it has none, one place behind the last that was repaired for its exit. */
+  async #repair(id: string, exit: string, places: Map<string, number>): Promise<void> {
+    const queue = await this.#options.queues.queue(exit, 'first');
+    if (await queue.has(id)) return;
+    const place = Math.min((places.get(exit) ?? (await queue.firstPlace()) ?? 0) + 1, PLACE_MAX);
+    places.set(exit, place);
+    await queue.addMany([{ id, place }]);
   }
 
   /** Ends a fragment that has expired, without its turn; whether it had. */
@@ -211,6 +237,7 @@ export class Outbound {
       await (await queues.queue(exit, kind)).remove(id);
     }
     this.#exits.delete(id);
+    this.backlog.gone(id);
     this.#sayExpired(fragment);
     return true;
   }

@@ -11,7 +11,10 @@ export interface Pace {
   readonly textMs: number;
   /** How long nodes that are still starting are waited for. */
   readonly patienceMs: number;
-  /** A node may ask for a snapshot out of turn, but not in a loop. */
+  /**
+   * A node may ask for a snapshot out of turn, but not in a loop. Who heeds it must come before the patience of
+   * those who ask is over: they would go on without him, and leave him out.
+   */
   readonly askedMs: number;
   /** Between two looks while all is well. */
   readonly watchMs: number;
@@ -29,6 +32,7 @@ const TEXT_MS = { min: 5_000, max: 10 * 60_000 } as const;
 export const TEXT_MS_MAX = TEXT_MS.max;
 /** Longer than a reboot is too long. */
 const PATIENCE_MS_MAX = 60_000;
+const ASKED_MS_MAX = 20_000;
 const WATCH_MS_MAX = 10_000;
 const POLL_MS = { min: 200, max: 1_000 } as const;
 
@@ -38,7 +42,7 @@ export function paceOf(lifetimeMs: number): Pace {
     dueMs: Math.min(lifetimeMs / EPOCHS_PER_LIFE, DUE_MS_MAX),
     textMs: Math.max(TEXT_MS.min, Math.min(lifetimeMs / 6, TEXT_MS.max)),
     patienceMs: Math.min(lifetimeMs / 12, PATIENCE_MS_MAX),
-    askedMs: Math.min(lifetimeMs / 10, PATIENCE_MS_MAX),
+    askedMs: Math.min(lifetimeMs / 40, ASKED_MS_MAX),
     watchMs: Math.min(lifetimeMs / 30, WATCH_MS_MAX),
     pollMs: Math.max(POLL_MS.min, Math.min(lifetimeMs / 60, POLL_MS.max)),
   };

@@ -44,8 +44,8 @@ export function ownEntry(
 }
 
 /**
- * Whether the directory lacks something of what a node says of itself now. What it has too much, such as a key
- * that has ended since, goes with the next snapshot in its turn.
+ * Whether the directory lacks something of what a node says of itself now and senders need while it holds. A key
+ * that opens later, or one too many that has ended since, goes with the next snapshot in its turn.
  */
 export function lacksOwn(directory: Directory, peerId: string, own: OwnPosition): boolean {
   const said = nodeByPeer(directory, peerId);
@@ -56,6 +56,9 @@ export function lacksOwn(directory: Directory, peerId: string, own: OwnPosition)
     said.paused !== own.paused ||
     // Left out for its URL it shows none, however often it asks.
     (said.leftOut === undefined &&
-      own.endpoints.some((one) => !shown.has(one.endpointId + toHex(one.publicKey))))
+      own.endpoints.some(
+        (one) =>
+          one.opensMs < directory.validUntilMs && !shown.has(one.endpointId + toHex(one.publicKey)),
+      ))
   );
 }

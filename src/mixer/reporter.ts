@@ -14,6 +14,7 @@ import { domainOf } from '../mixnet/envelope.ts';
 import { DAY_MS } from '../redis/coarse-time.ts';
 import { backoffMs } from '../redis/jobs.ts';
 import type { ReportStore } from '../redis/report-store.ts';
+import type { ScriptCall } from '../redis/script.ts';
 import type { Counters } from './counters.ts';
 import type { DirectorySource } from './directory-source.ts';
 import { decodeHeaded, encodeHeaded } from './headed-bytes.ts';
@@ -83,13 +84,20 @@ export class Reporter {
   /**
    * Keeps a report; on disk when it returns, and then tried until it ends. The same id again does nothing.
    * @param to whom it is for; never the null sender
+   * @param claim see `ReportStore.keep`
    */
-  async keep(id: string, to: string, report: Report): Promise<'kept' | 'repeat'> {
+  async keep(
+    id: string,
+    to: string,
+    report: Report,
+    claim?: ScriptCall,
+  ): Promise<'kept' | 'repeat' | 'told'> {
     if (to === '') throw new RangeError('nobody is told of what the null sender sent');
     const { reports, counters, now } = this.#options;
     const { body, smtputf8, data } = report;
     const head: Head = { id, to, body, smtputf8, madeMs: now() };
-    const kept = await reports.keep(id, encodeHeaded(head, data));
+    const kept = await reports.keep(id, encodeHeaded(head, data), claim);
+    if (kept === 'told') return kept;
     counters.count(kept === 'kept' ? 'report-kept' : 'report-repeated');
     if (this.#timer !== null) this.#kick();
     return kept;
@@ -191,6 +199,7 @@ export class Reporter {
     if (this.#deferred.has(user) || this.#deferred.size >= DEFERRED_MAX) return 'wait';
     const { accepted, refused } = await this.#options.deliver({
       messageId: head.id,
+      isOwnReport: true,
       from: '',
       recipients: [{ address: head.to, notify: 'NEVER' }],
       body: head.body,

@@ -249,12 +249,14 @@ test.serial(
     const bed = await privateController(t, redis());
     const founded = await foundOn(t, bed, 3);
     let change: string | null = null;
+    let madeOn: string | undefined;
     const [proposer, ...others] = founded.nodes as [FoundedNode, ...FoundedNode[]];
     const nodes = [
-      runNode(t, founded, proposer, { ownChange: () => change }),
+      runNode(t, founded, proposer, { ownChange: (head) => (head === madeOn ? change : null) }),
       ...others.map((node) => runNode(t, founded, node)),
     ];
     await allHold(nodes, 1);
+    madeOn = nodes[0]?.store.last()?.logHead;
     change = 'C'.repeat(43);
     bed.skew(LIFETIME_MS / 10 + 1_000);
     await allHold(nodes, 2);

@@ -1,8 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import { Clocks, type ClockVerdict } from '../../src/client/clocks.ts';
 import type { Log } from '../../src/log.ts';
 import { ClockWatch, whileClockIsRight } from '../../src/mixer/clock-watch.ts';
 import type { DirectoryStore } from '../../src/mixer/directory-store.ts';
+import { TrustedClock } from '../../src/mixer/trusted-clock.ts';
 
 const HOUR_MS = 3_600_000;
 const OWN = 'http://own/';
@@ -15,10 +17,19 @@ class Machine {
   readonly lines: { level: string; event?: string; text: string }[] = [];
   readonly reports: ClockVerdict[] = [];
   asked = 0;
+  /** How often the node was told that its clock was set to what is right. */
+  set = 0;
   readonly clocks = new Clocks({ now: () => this.#trueMs() + this.ownMs });
+  readonly time: TrustedClock;
   readonly watch: ClockWatch;
 
-  constructor(others: Readonly<Record<string, number | null>>) {
+  /** @param ownMs how far ahead the clock is with which it starts */
+  constructor(
+    others: Readonly<Record<string, number | null>>,
+    options: { readonly ownMs?: number; readonly doubtMs?: number } = {},
+  ) {
+    this.ownMs = options.ownMs ?? 0;
+    this.time = new TrustedClock({ now: () => this.#trueMs() + this.ownMs });
     for (const [url, aheadMs] of Object.entries(others)) this.others.set(url, aheadMs);
     const say =
       (level: string): Log['info'] =>
@@ -31,7 +42,10 @@ class Machine {
       ask: async (url) => await this.hear(url),
       log: { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') },
       write: async (verdict) => void this.reports.push(verdict),
+      time: this.time,
+      onSet: () => void this.set++,
       askMs: 0,
+      ...(options.doubtMs !== undefined && { doubtMs: options.doubtMs }),
     });
   }
 
@@ -41,6 +55,11 @@ class Machine {
     const aheadMs = this.others.get(url) ?? null;
     if (aheadMs === null) throw new Error('no answer');
     this.clocks.heard(url, this.#trueMs() + aheadMs - 500);
+  }
+
+  /** How far the time that the node goes by is ahead of true time, to the second. */
+  trustedMs(): number {
+    return Math.round((this.time.now() - this.#trueMs()) / 1000) * 1000 + 0;
   }
 
   events(): string[] {
@@ -54,12 +73,15 @@ class Machine {
 
 test('while clocks agree nobody is asked, and nothing is said', async (t) => {
   const machine = new Machine({ 'http://a/': 0, 'http://b/': 300_000, [OWN]: 0 });
+  t.false(machine.time.isKnown());
   for (const url of machine.others.keys()) await machine.hear(url);
   machine.asked = 0;
   await machine.watch.look();
   t.false(machine.watch.isWrong());
   t.is(machine.asked, 0);
   t.deepEqual(machine.lines, []);
+  t.true(machine.time.isKnown());
+  t.is(machine.set, 0);
 });
 
 test('a clock that is wrong is found wrong by one answer, said once, and right again when it is set', async (t) => {
@@ -70,11 +92,14 @@ test('a clock that is wrong is found wrong by one answer, said once, and right a
     [OWN]: 3 * HOUR_MS,
   });
   machine.ownMs = 3 * HOUR_MS;
+  t.true(machine.watch.isWrong(), 'at once: it was set, and nobody has said that it is right');
   await machine.hear('http://a/');
   await machine.watch.look();
   await machine.watch.look();
   t.true(machine.watch.isWrong());
-  const [line, ...more] = machine.lines.splice(0);
+  t.is(machine.trustedMs(), 0);
+  const [set, line, ...more] = machine.lines.splice(0);
+  t.is(set?.event, 'clock-set');
   t.deepEqual(more, []);
   t.is(line?.level, 'error');
   t.is(line?.event, 'clock-wrong');
@@ -87,9 +112,11 @@ test('a clock that is wrong is found wrong by one answer, said once, and right a
 
   machine.ownMs = 0;
   machine.asked = 0;
+  t.is(machine.set, 0);
   await machine.watch.look();
   t.true(machine.asked > 0, 'the own controller is still wrong');
   t.false(machine.watch.isWrong());
+  t.is(machine.set, 1);
   t.deepEqual(machine.events(), ['clock-right', 'clock-differs']);
   machine.others.set(OWN, 0);
   await machine.watch.look();
@@ -107,6 +134,65 @@ test('a controller whose clock is wrong is named, and the node goes on', async (
   t.regex(line?.text ?? '', /1 h 0 min ahead of that of a controller/);
 });
 
+test('a clock that is set for a moment has no effect, whoever answers', async (t) => {
+  const machine = new Machine({ 'http://a/': 0, 'http://b/': null });
+  await machine.watch.look();
+  for (const ownMs of [72 * HOUR_MS, -72 * HOUR_MS]) {
+    machine.ownMs = ownMs;
+    t.true(machine.watch.isWrong());
+    t.is(machine.trustedMs(), 0);
+    machine.ownMs = 0;
+    t.false(machine.watch.isWrong());
+  }
+});
+
+test('a machine that starts with a wrong clock goes by the time of the others', async (t) => {
+  for (const ownMs of [72 * HOUR_MS, -1_000 * HOUR_MS]) {
+    const others = { 'http://a/': 0, 'http://b/': 0, [OWN]: ownMs };
+    const machine = new Machine(others, { ownMs });
+    t.false(machine.time.isKnown());
+    await machine.watch.look();
+    t.true(machine.time.isKnown());
+    t.true(machine.watch.isWrong());
+    t.is(machine.trustedMs(), 0);
+    machine.ownMs = 0;
+    await machine.watch.look();
+    t.false(machine.watch.isWrong());
+    t.is(machine.set, 1);
+  }
+});
+
+test('the own controller alone, which is of the same machine, proves no time while others are away', async (t) => {
+  const others = { 'http://a/': null, [OWN]: 72 * HOUR_MS };
+  const machine = new Machine(others, { ownMs: 72 * HOUR_MS });
+  await machine.watch.look();
+  t.false(machine.time.isKnown());
+  machine.others.set('http://a/', 0);
+  await machine.watch.look();
+  t.is(machine.trustedMs(), 0);
+
+  const alone = new Machine({ [OWN]: 0 });
+  await alone.watch.look();
+  t.true(alone.time.isKnown());
+});
+
+test('where nobody answers for long enough the clock is believed: nobody keeps keys from ending', async (t) => {
+  const others = { 'http://a/': null, [OWN]: 0 };
+  const machine = new Machine(others, { doubtMs: 1_500 });
+  await machine.watch.look();
+  t.false(machine.time.isKnown());
+  machine.ownMs = 9 * HOUR_MS;
+  machine.others.set(OWN, 9 * HOUR_MS);
+  await machine.watch.look();
+  t.is(machine.trustedMs(), 0);
+  t.true(machine.reports.at(-1)?.isOwnWrong, 'status says that mail waits');
+  await sleep(1_600);
+  await machine.watch.look();
+  t.true(machine.time.isKnown());
+  t.is(machine.trustedMs(), 9 * HOUR_MS);
+  t.is(machine.set, 1);
+});
+
 test('a computer that slept asks before it believes answers of yesterday', async (t) => {
   const machine = new Machine({ 'http://a/': 0, 'http://b/': 0 });
   // The clock that only runs on did not run while it slept.
@@ -118,8 +204,7 @@ test('a computer that slept asks before it believes answers of yesterday', async
 });
 
 test('where nobody answers whatever was held stands', async (t) => {
-  const machine = new Machine({ 'http://a/': 0, 'http://b/': 0 });
-  machine.ownMs = -HOUR_MS;
+  const machine = new Machine({ 'http://a/': 0, 'http://b/': 0 }, { ownMs: -HOUR_MS });
   await machine.hear('http://a/');
   for (const url of machine.others.keys()) machine.others.set(url, null);
   await machine.watch.look();

@@ -63,7 +63,10 @@ function createExit(
   const endpointId = `e${toHex(native.random(8))}`;
   const storageKey = native.random(32);
   // Limits are of a whole node: each has its own part of the one server.
-  const own = Object.create(store(), { prefix: { value: `{panoramix}:${endpointId}` } }) as Store;
+  const own = Object.create(store(), {
+    prefix: { value: `{panoramix}:${endpointId}` },
+    rests: { value: () => store().rests() },
+  }) as Store;
   const records = new Records(own, { primitives: native, storageKeys: () => storageKey });
   const fragments = new FragmentStore(own, { primitives: native, storageKey, limits });
   const journal = new Journal(own, { records, fragments });

@@ -54,6 +54,22 @@ test('one that does not answer withholds after an epoch, whatever it does in bet
   t.is(after({ kind: 'older', number: 1 }, EPOCH_MS + 1), 'directory-withheld');
 });
 
+for (const reason of ['redis-unavailable', 'disk-full', 'requests-too-many'] as const) {
+  test(`one that says ${reason} needs no operator of ours until an epoch is over`, (t) => {
+    const { after, report, warned } = watching(t);
+    after({ kind: 'same', number: 5 }, 0);
+    t.deepEqual(report.unwell(), []);
+    t.is(after({ kind: 'silent', reason }, 1), reason);
+    t.false(isControllerTrouble(reason));
+    t.deepEqual(report.unwell(), [CONTROLLER], 'it is asked again soon');
+    t.is(warned.length, 0);
+    t.is(after({ kind: 'same', number: 5 }, 2), 'serving');
+    t.deepEqual(report.unwell(), []);
+    after({ kind: 'silent', reason }, 3);
+    t.is(after({ kind: 'silent', reason }, EPOCH_MS + 4), 'directory-withheld');
+  });
+}
+
 test('one that goes back behind what it has served is rolled back, at once', (t) => {
   const { after, warned } = watching(t);
   t.is(after({ kind: 'same', number: 5 }, 0), 'serving');
@@ -128,6 +144,25 @@ test('a node asks where the owners meet, its own, and two others that nobody can
   t.deepEqual([...asked].toSorted(), urls.toSorted());
   const insecure = draw(directory).find(({ url }) => url.includes('insecure'));
   if (insecure) await t.throwsAsync(insecure.getNodes(''), { message: 'url-insecure' });
+});
+
+test('those that did not serve it the last time are asked again each time, two at once', (t) => {
+  const urls = Array.from({ length: 20 }, (_, i) => `https://node-${i}/`);
+  const made = madeDirectory([]);
+  const nodes = urls.map((controllerUrl) => ({ controllerUrl }));
+  const directory = { ...made, nodes } as unknown as typeof made;
+  const [meeting, own] = [sourceOf('https://meeting/'), sourceOf('https://own/')];
+  const draw = (unwell: readonly string[]): string[] =>
+    drawSources(native.random, { meeting, own, clientFor: sourceOf, directory, unwell })
+      .slice(2)
+      .map(({ url }) => url);
+  for (let i = 0; i < 50; i++) {
+    const one = draw([urls[7] as string, 'https://left-the-mixnet/']);
+    t.true(one.includes(urls[7] as string) && one.length <= 3);
+    t.is(new Set(one).size, one.length);
+    t.is(draw([]).length, 2);
+    t.is(draw(urls).length, 4);
+  }
 });
 
 test('whom a node lists on loopback, in a mixnet that is not, nobody asks for anything', (t) => {

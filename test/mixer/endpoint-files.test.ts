@@ -64,6 +64,28 @@ test('a key file that others may read stops the node until it is looked at', asy
   t.notThrows(() => open(dataDir));
 });
 
+const DAMAGES: readonly [file: 'life' | 'secret', from: RegExp, to: string, what: string][] = [
+  ['secret', /("mix_secret": ")./, '$1x', 'a secret that is no hex'],
+  ['secret', /("mix_secret": ").{8}/, '$1', 'a secret of another length'],
+  ['secret', /("mix_secret": ").{8}/, '$100000000', 'a secret with other digits'],
+  ['secret', /("mix_secret": ").{64}/, `$1${'0'.repeat(64)}`, 'a secret of zeros'],
+  ['life', /("public": ").{8}/, '$100000000', 'another public key'],
+  ['life', /"X25519"/, '"P-224"', 'another group'],
+  ['life', /("endpoint_id": ")./, '$1x', 'another name'],
+];
+for (const [file, from, to, what] of DAMAGES) {
+  test(`a key file with ${what} is named, and the node does not begin on it`, async (t) => {
+    const dataDir = await temporaryDataDir(t);
+    const path = pathOf(dataDir, open(dataDir).create(OWNER, LIFE).endpointId, file);
+    const good = readFileSync(path, 'utf8');
+    t.regex(good, from);
+    writeFileSync(path, good.replace(from, to));
+    t.throws(() => open(dataDir), { code: 'config-invalid', message: /endpoints\/mix_.*json/ });
+    writeFileSync(path, good);
+    t.is(open(dataDir).all().length, 1);
+  });
+}
+
 test('an ended key is gone from disk and memory; what names it stays until it is forgotten', async (t) => {
   const dataDir = await temporaryDataDir(t);
   const files = open(dataDir);

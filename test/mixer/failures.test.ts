@@ -17,7 +17,7 @@ const data = fromUtf8('Subject: x\r\n\r\nbody\r\n');
 test('an exit reports in its own name, whoever else the mail was for', async (t) => {
   const store = await temporaryStore(t);
   const reports: Report[] = [];
-  const failures = exitFailures(store, native.random(32), directory, {
+  const { failures, bounces } = exitFailures(store, native.random(32), directory, {
     me: far.peerId,
     reporter: {
       keep: async (_id, _to, report) => {
@@ -58,8 +58,8 @@ test('an exit reports in its own name, whoever else the mail was for', async (t)
       action: 'failed',
       status: '5.1.1',
     } as const;
-    await failures.remember(envelope, data);
-    await failures.bounced(envelope.messageId, [{ ...said, reply: null }]);
+    await bounces.remember(envelope, data);
+    await bounces.bounced(envelope.messageId, [{ ...said, reply: null }]);
     const bounce = toUtf8(reports.pop()?.data ?? new Uint8Array());
     t.regex(bounce, new RegExp(`^Reporting-MTA: dns; ${name}\r$`, 'm'));
   }

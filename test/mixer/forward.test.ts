@@ -81,6 +81,19 @@ test('a packet is posted to the next hop as it is, and its record goes', async (
   await isGone(t, records, recordId);
 });
 
+test('a clock that was set ahead let out at once all packets that a mix held', async (t) => {
+  const { posted, work, put, clock, records } = create();
+  const dueMs = NOW_MS + 60_000;
+  const recordId = await put({ dueMs });
+  // The job is due by the machine's clock, the packet is not by the time that the node goes by.
+  t.deepEqual(await work(recordId), { againAtMs: dueMs });
+  t.is(posted.length, 0);
+  clock.nowMs = dueMs;
+  t.is(await work(recordId), undefined);
+  t.is(posted.length, 1);
+  await isGone(t, records, recordId);
+});
+
 test('a packet that was taken without our hearing it is posted with the same serial', async (t) => {
   const refusal: { code: ErrorCode | null } = { code: 'controller-unreachable' };
   const { posted, work, put, records, clock } = create(refusal);

@@ -1,12 +1,11 @@
 import test from 'ava';
-import { createIdentity } from '../../src/crypto/keys.ts';
 import { native } from '../../src/crypto/native.ts';
-import { silentLog } from '../../src/log.ts';
 import { Gateway } from '../../src/mixer/gateway.ts';
 import { Journal } from '../../src/redis/journal.ts';
 import { openQueue } from '../../src/redis/queues.ts';
 import { temporaryStore } from '../redis/private-redis.ts';
-import { fragmentOf, outboundParts } from './outbound-parts.ts';
+import { gatewayHost } from './gateway-host.ts';
+import { fragmentOf } from './outbound-parts.ts';
 
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
@@ -16,32 +15,7 @@ test('mail that arrived while the clock was days ahead is delivered when it is r
   const store = await temporaryStore(t);
   const clock = { aheadMs: 6 * DAY_MS };
   const now = (): number => Date.now() + clock.aheadMs;
-  const { records, sent, emission, counters, held } = await outboundParts(store, { now });
-  const view = held.view;
-  if (view === null) throw new Error('no view');
-  const { directory } = view;
-  const host = {
-    options: {
-      identity: createIdentity(native),
-      primitives: native,
-      store,
-      log: silentLog,
-      directory: {
-        current: () => ({ ok: true, directory }) as const,
-        last: () => directory,
-        refresh: async () => await Promise.resolve(),
-      },
-      storageKey: native.random(32),
-    },
-    records,
-    sent,
-    emission,
-    isBackedUp: () => false,
-    counters,
-    now,
-    currentView: () => view,
-    viewBy: () => view,
-  };
+  const { host, records } = await gatewayHost(store, now);
   const gateway = await Gateway.open(host, { deliver, exitDelayMeanMs: 1_000 });
   const { fragments } = gateway;
   const outcome = {

@@ -131,6 +131,28 @@ test('a key whose packets have all left is destroyed before its latest time, one
   t.false(node.secrets().includes(second.endpointId), 'there was no packet to wait for');
 });
 
+test('a clock that was days ahead when its machine started destroyed all keys at once', async (t) => {
+  const node = await KeyedNode.create(t);
+  await node.keys().open();
+  const files = node.files();
+  const statuses = await node.statuses();
+  let isTimeKnown = false;
+  const keys = node.keys({ isTimeKnown: () => isTimeKnown });
+  node.pass(168);
+  for (let turns = 0; turns < 3; turns++) t.is(await keys.turn(), null);
+  t.deepEqual(node.files(), files);
+  t.deepEqual(await node.statuses(), statuses);
+  // Controllers have said that it is not so late.
+  node.pass(-168);
+  isTimeKnown = true;
+  await keys.turn();
+  t.deepEqual(node.files(), files);
+  // It is: they end as ever.
+  node.pass(168);
+  await keys.turn();
+  t.false(files.some((name) => node.files().includes(name)));
+});
+
 test('what was posted to an endpoint before it shut is read before it is closed', async (t) => {
   const node = await KeyedNode.create(t);
   const keys = node.keys();

@@ -23,7 +23,7 @@ interface Own {
   readonly dataDir: string;
 }
 
-type More = Partial<Pick<KeysOptions, 'terms' | 'now' | 'log' | 'client'>> & {
+type More = Partial<Pick<KeysOptions, 'terms' | 'now' | 'isTimeKnown' | 'log' | 'client'>> & {
   readonly tagsMax?: number;
 };
 

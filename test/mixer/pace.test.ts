@@ -22,6 +22,13 @@ test('whatever the life is, an attempt that fails leaves time for another of twi
   }
 });
 
+test('whatever the life is, who is asked out of turn comes before those who ask go on without him', (t) => {
+  for (let lifeMs = 30_000; lifeMs < 400 * 24 * HOUR_MS; lifeMs *= 2) {
+    const { askedMs, watchMs, pollMs, patienceMs } = paceOf(lifeMs);
+    t.true(askedMs + watchMs + pollMs < patienceMs, `${lifeMs}`);
+  }
+});
+
 test('each attempt that fails gives the next more time, up to what a long-lived one has', (t) => {
   const pace = paceOf(60_000);
   t.deepEqual(slowerPace(pace, 0), pace);

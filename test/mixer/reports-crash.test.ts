@@ -10,9 +10,11 @@ import { native } from '../../src/crypto/native.ts';
 import { PanoramixError } from '../../src/errors.ts';
 import { silentLog } from '../../src/log.ts';
 import type { ArrivedMail, MixedMail } from '../../src/mail/envelope.ts';
+import { Bounces } from '../../src/mixer/bounces.ts';
 import { Counters } from '../../src/mixer/counters.ts';
 import { DeliveryProgress } from '../../src/mixer/delivery-progress.ts';
 import { Deliverer } from '../../src/mixer/deliver.ts';
+import { ExitReports } from '../../src/mixer/exit-reports.ts';
 import { Failures } from '../../src/mixer/failures.ts';
 import { Notices } from '../../src/mixer/notices.ts';
 import { Reporter } from '../../src/mixer/reporter.ts';
@@ -52,6 +54,9 @@ const source = {
 };
 const data = Buffer.from('Subject: x\r\n\r\nbody\r\n');
 
+const GONE = { reply: '550 5.1.1 no such user', permanent: true };
+const AWAY = { reply: '451 4.4.1 away', permanent: false };
+
 /** What left a gateway: mails for the mixnet by id, of which each is stored once, and what a mail server got. */
 interface Seen {
   readonly mixed: Map<string, MixedMail>;
@@ -68,10 +73,11 @@ async function start(store: Store, me: string, seen: Seen, nowMs = Date.now()) {
   const deliver = async (mail: ArrivedMail) => {
     seen.given.push(mail);
     const all = mail.recipients.map(({ address }) => address);
-    const refused = all
-      .filter((address) => address.startsWith('no'))
-      .map((address) => ({ address, reply: '550 5.1.1 no such user', permanent: true }));
-    const accepted = all.filter((address) => !address.startsWith('no'));
+    const refused = all.flatMap((address) => {
+      if (address.startsWith('no')) return [{ address, ...GONE }];
+      return address.startsWith('later') ? [{ address, ...AWAY }] : [];
+    });
+    const accepted = all.filter((address) => !refused.some((each) => each.address === address));
     return await Promise.resolve({ accepted, refused });
   };
   const reporter = new Reporter({
@@ -87,14 +93,18 @@ async function start(store: Store, me: string, seen: Seen, nowMs = Date.now()) {
       return await mails.accept({ messageId, envelope: mail.data, data: mail.data });
     },
   });
+  const exit = { ...said, primitives: native, me, directory: source };
+  const exitReports = new ExitReports({ ...exit, reporter });
   const failures = new Failures({
+    ...exit,
+    store: reports,
+    reports: exitReports,
+    wasAccepted: async (id) => await mails.wasAccepted(id),
+  });
+  const bounces = new Bounces({
     ...said,
     returns: new ReturnStore(store, keys),
-    reports,
-    reporter,
-    primitives: native,
-    me,
-    directory: source,
+    reports: exitReports,
     hasReturns: true,
     pressure: () => 'open',
   });
@@ -118,9 +128,11 @@ async function start(store: Store, me: string, seen: Seen, nowMs = Date.now()) {
     directory: source,
     deliver,
     failures,
+    bounces,
+    delayWarningMs: 1,
     acceptsDomain: () => false,
   });
-  return { mails, records, fragments, reporter, failures, notices, deliverer };
+  return { mails, records, fragments, reporter, bounces, notices, deliverer };
 }
 
 function envelopeOf(recipients: readonly string[], from = 'ada@near.test'): Envelope {
@@ -178,12 +190,36 @@ test('a refused recipient is reported once, whichever write Redis dies at', asyn
   });
 });
 
+test('a mail that waits at its exit is told once, whichever write Redis dies at', async (t) => {
+  await atEveryWrite(t, 5, async (store, crashing) => {
+    const seen: Seen = { mixed: new Map(), given: [] };
+    const envelope = envelopeOf(['later@far.test']);
+    const id = await arrive(store, envelope);
+    const before = await start(store, far.peerId, seen, Date.now() - 1_000);
+    await before.deliverer.work({ id, dueMs: 0, failures: 0 });
+    await crashing(async () => {
+      const exit = await start(store, far.peerId, seen);
+      await exit.deliverer.work({ id, dueMs: 0, failures: 0 });
+      await exit.reporter.look();
+    });
+    const { deliverer, reporter, fragments } = await start(store, far.peerId, seen);
+    await deliverer.work({ id, dueMs: 0, failures: 0 });
+    await reporter.look();
+    const [report, ...more] = [...seen.mixed.values()];
+    t.deepEqual(more, []);
+    t.regex(toUtf8(report?.data ?? new Uint8Array()), /later@far\.test\r\nAction: delayed/);
+    t.false(await fragments.isDelivered(id), 'it still waits');
+    // For the next round: this one is over.
+    await fragments.markDelivered(id);
+  });
+});
+
 test('a bounce that comes again while its report is under way is reported once', async (t) => {
-  await atEveryWrite(t, 4, async (store, crashing) => {
+  await atEveryWrite(t, 3, async (store, crashing) => {
     const seen: Seen = { mixed: new Map(), given: [] };
     const envelope = envelopeOf(['list@far.test', 'bob@far.test']);
     const before = await start(store, far.peerId, seen);
-    await before.failures.remember(envelope, data);
+    await before.bounces.remember(envelope, data);
     const bounce = {
       original: 'list@far.test',
       final: 'gone@inner.test',
@@ -193,11 +229,11 @@ test('a bounce that comes again while its report is under way is reported once',
     } as const;
     await crashing(async () => {
       const exit = await start(store, far.peerId, seen);
-      await exit.failures.bounced(envelope.messageId, [bounce]);
+      await exit.bounces.bounced(envelope.messageId, [bounce]);
       await exit.reporter.look();
     });
-    const { failures, reporter } = await start(store, far.peerId, seen);
-    t.is(await failures.bounced(envelope.messageId, [bounce]), 'bounce-repeated');
+    const { bounces, reporter } = await start(store, far.peerId, seen);
+    t.is(await bounces.bounced(envelope.messageId, [bounce]), 'bounce-repeated');
     await reporter.look();
     const [report, ...more] = [...seen.mixed.values()];
     t.deepEqual(more, []);

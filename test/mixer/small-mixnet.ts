@@ -51,8 +51,8 @@ export interface SmallMixnet {
   directory: Directory;
   /** Whether `directory` counts as expired. */
   isExpired: boolean;
-  /** How its gateways tell senders. */
-  readonly reporting: ReportingSettings;
+  /** How each of its gateways tells senders. */
+  reporting(gateway: number): ReportingSettings;
   /** What the nodes would agree on next: the directory with their keys of this moment. */
   snapshot(): void;
   /** Starts a node again, as after a stop of its program. */
@@ -72,7 +72,7 @@ export async function smallMixnet(
     readonly bodyLen?: number;
     readonly traffic?: Partial<Directory['traffic']>;
     readonly terms?: KeyTerms;
-    readonly reporting?: ReportingSettings;
+    readonly reporting?: (gateway: number) => ReportingSettings;
   },
 ): Promise<SmallMixnet> {
   const params = { group: 'X25519', headerLen: 320, bodyLen: sizes.bodyLen ?? 4096 } as const;
@@ -94,7 +94,7 @@ export async function smallMixnet(
       validUntilMs: Date.now() + 3_600_000,
     },
     isExpired: false,
-    reporting: sizes.reporting ?? {},
+    reporting: sizes.reporting ?? (() => ({})),
     snapshot: () => {
       mixnet.directory = {
         ...mixnet.directory,
@@ -205,7 +205,11 @@ function createMixer(node: SmallNode, mixnet: SmallMixnet): MixNode {
   };
   return new MixNode({
     ...options,
-    gateway: { deliver, exitDelayMeanMs: 100, reporting: mixnet.reporting },
+    gateway: {
+      deliver,
+      exitDelayMeanMs: 100,
+      reporting: mixnet.reporting(mixnet.gateways.indexOf(node)),
+    },
   });
 }
 

@@ -54,12 +54,13 @@ export function readOrCreateBatchKeys(
     });
     createDurably(path, `${text}\n`);
   }
-  const file = keyFile.safeParse(parseOrNull(readPrivate(path)));
-  if (!file.success || file.data.endpoint_id !== endpointId || file.data.group !== groupName) {
+  const { data: file } = keyFile.safeParse(parseOrNull(readPrivate(path)));
+  const isOurs = file?.endpoint_id === endpointId && file.group === groupName;
+  const secret = fromHex(file?.mix_secret ?? '');
+  const orderKey = fromHex(file?.order_key ?? '') as Uint8Array;
+  if (!isOurs || secret?.length !== group.secretBytes || secret.every((byte) => byte === 0)) {
     throw new PanoramixError('config-invalid', `${path} does not hold the keys of ${endpointId}`);
   }
-  const orderKey = fromHex(file.data.order_key) as Uint8Array;
-  const secret = fromHex(file.data.mix_secret) as Uint8Array;
   return Object.defineProperty({ mixKey: mixKeyFromSecret(group, secret) }, 'orderKey', {
     value: orderKey,
   }) as BatchKeys;
