@@ -4,17 +4,17 @@
  */
 import { toHex } from '../src/bytes.ts';
 import type { Primitives } from '../src/crypto/primitives.ts';
-import { asPanoramixError } from '../src/errors.ts';
+import { asPanoramixError, type PanoramixError } from '../src/errors.ts';
 import type { Log } from '../src/log.ts';
 import { decide, type DirectoryView, type MailPolicy, type Verdict } from '../src/mail/decide.ts';
 import type { MixedMail, ReceivedMail, ReceivedRecipient, Reply } from '../src/mail/envelope.ts';
 import type { Sending, SendingLimiter } from '../src/mail/limits.ts';
-import { canonicalise } from '../src/mail/message.ts';
 import { bytesToMix, bytesToPass, viewHeader, type HeaderView } from '../src/mail/opt-in.ts';
 import { answerOf, logFields } from './answers.ts';
+import { canonicaliseInTurns, inTurn } from './in-turns.ts';
 import { MailIds } from './mail-ids.ts';
 import { Reinjector, type PassedStore } from './reinject.ts';
-import { replyTo } from './replies.ts';
+import { replyTo, type ReplyReason } from './replies.ts';
 import type { ReceiveMail } from './filter-connection.ts';
 import type { Submitter } from './submit.ts';
 
@@ -40,6 +40,13 @@ export interface EntryOptions {
 /** Below the 30 s that we promise, by what writing the answer may take. */
 const ANSWER_MS_MAX = 25_000;
 
+/** What a store that does not take a mail means to its sender; all else is ours, and `unexpected`. */
+const REPLY_TO_ERROR: Partial<Record<PanoramixError['code'], ReplyReason>> = {
+  'mail-too-large': 'too-large',
+  'storage-pressure': 'backlog',
+  'sender-backlog': 'sender-backlog',
+};
+
 /** What is known of each recipient, by index; filled as the work goes on. */
 interface Progress {
   readonly verdicts: readonly Verdict[];
@@ -63,7 +70,7 @@ export function createEntry(options: EntryOptions): ReceiveMail {
     let work: Work | null = null;
     let inTime = true;
     try {
-      work = examine(mail, options);
+      work = await examine(mail, options);
       inTime = await within(answerMsMax, act(work, options, reinjector));
     } catch (error) {
       logFailure(options.log, mail, error);
@@ -80,8 +87,8 @@ export function createEntry(options: EntryOptions): ReceiveMail {
   };
 }
 
-function examine(mail: ReceivedMail, options: EntryOptions): Work {
-  const data = canonicalise(mail.data);
+async function examine(mail: ReceivedMail, options: EntryOptions): Promise<Work> {
+  const data = await canonicaliseInTurns(mail.data);
   const header = viewHeader(data);
   const verdicts = decide({
     sender: mail.sender,
@@ -91,7 +98,8 @@ function examine(mail: ReceivedMail, options: EntryOptions): Work {
     policy: options.policy,
     directory: options.view(),
   });
-  const ids = new MailIds(options.primitives, options.idKey, mail.queueId, data);
+  const { primitives, idKey } = options;
+  const ids = await inTurn(data, () => new MailIds(primitives, idKey, mail.queueId, data));
   return { mail, data, header, verdicts, ids, replies: [], messageIds: [] };
 }
 
@@ -129,8 +137,8 @@ async function mixParts(work: Work, options: EntryOptions): Promise<void> {
     parts.set(verdict.exit, [...(parts.get(verdict.exit) ?? []), i]);
   }
   if (parts.size === 0) return;
-  const data = bytesToMix(work.data, work.header);
-  const sha256 = toHex(options.primitives.sha256(data));
+  const data = await inTurn(work.data, (all) => bytesToMix(all, work.header));
+  const sha256 = await inTurn(data, (all) => toHex(options.primitives.sha256(all)));
   for (const [exit, indexes] of parts) {
     const recipients = distinct(indexes.map((i) => work.mail.recipients[i] as ReceivedRecipient));
     const { body, smtputf8, ret } = work.mail;
@@ -163,8 +171,9 @@ async function storePart(work: Work, mixed: MixedMail, options: EntryOptions): P
     client: work.mail.client,
     mails: 1,
     bytes: mixed.data.length,
+    recipients: mixed.recipients.length,
   };
-  const over = limiter?.take(sending, Date.now()) ?? null;
+  const over = limiter?.take(sending, performance.now()) ?? null;
   if (over !== null) return replyTo(over);
   let result: 'stored' | 'repeat' | null = null;
   try {
@@ -173,10 +182,9 @@ async function storePart(work: Work, mixed: MixedMail, options: EntryOptions): P
     return { code: 250, text: `2.6.0 queued in mix ${mixed.messageId}` };
   } catch (error) {
     logFailure(log, work.mail, error);
-    const isTooLarge = asPanoramixError(error).code === 'mail-too-large';
-    return replyTo(isTooLarge ? 'too-large' : 'unexpected');
+    return replyTo(REPLY_TO_ERROR[asPanoramixError(error).code] ?? 'unexpected');
   } finally {
-    if (result !== 'stored') limiter?.giveBack(sending, Date.now());
+    if (result !== 'stored') limiter?.giveBack(sending, performance.now());
   }
 }
 

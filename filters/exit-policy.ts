@@ -48,13 +48,16 @@ export class ExitPolicy {
     return domain !== '' && (owns(domain) || wider.domains.includes(domain));
   }
 
-  /** Why a recipient is not tried, or null: then he counts, where he is of a wider domain. */
-  objectionTo(mailbox: Mailbox, messageBytes: number): Objection | null {
+  /**
+   * Why a recipient is not tried, or null: then he counts, where he is of a wider domain.
+   * @param isOwnReport whether it tells him what became of a mail that he sent himself
+   */
+  objectionTo(mailbox: Mailbox, messageBytes: number, isOwnReport = false): Objection | null {
     const { owns, wider, optedOut } = this.#options;
     if (!this.delivers(mailbox.domain)) {
       return refusal('550 5.7.1 This exit does not deliver to that domain');
     }
-    if (optedOut?.(mailbox) === true) {
+    if (!isOwnReport && optedOut?.(mailbox) === true) {
       return refusal('550 5.7.1 Recipient takes no mail out of the mixnet');
     }
     if (owns(mailbox.domain)) return null;

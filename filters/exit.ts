@@ -14,6 +14,7 @@ import type {
 } from '../src/mail/envelope.ts';
 import { returnAddress } from '../src/mail/return-address.ts';
 import type { ExitPolicy, Objection } from './exit-policy.ts';
+import { inTurn } from './in-turns.ts';
 import type { Submitter } from './submit.ts';
 
 export interface ExitOptions {
@@ -55,7 +56,8 @@ export function createExit(options: ExitOptions): (mail: ArrivedMail) => Promise
 }
 
 async function deliver(mail: ArrivedMail, options: ExitOptions): Promise<DeliveryResult> {
-  if (toHex(options.primitives.sha256(mail.data)) !== mail.sha256) {
+  const sha256 = await inTurn(mail.data, (data) => toHex(options.primitives.sha256(data)));
+  if (sha256 !== mail.sha256) {
     return refuseAll(mail, '554 5.6.0 Content is not what was signed');
   }
   const sender = senderFor(mail, options);
@@ -64,7 +66,7 @@ async function deliver(mail: ArrivedMail, options: ExitOptions): Promise<Deliver
   const recipients: MixedRecipient[] = [];
   for (const recipient of mail.recipients) {
     const objection = objectionTo(recipient, mail, options);
-    if (objection === null) recipients.push(answerable(recipient, options));
+    if (objection === null) recipients.push(recipient);
     else refused.push({ address: recipient.address, ...objection });
   }
   const results = await options.submitter.send({
@@ -97,7 +99,7 @@ function senderFor(mail: ArrivedMail, options: ExitOptions): string | null {
 /** Why a recipient is not even tried; the gateway that sent it may be anybody's. */
 function objectionTo(
   { address, notify }: MixedRecipient,
-  { data }: ArrivedMail,
+  { data, isOwnReport }: ArrivedMail,
   { policy }: ExitOptions,
 ): Objection | null {
   const mailbox = mailboxOf(address);
@@ -105,14 +107,7 @@ function objectionTo(
   if (notify !== undefined && !/^[A-Z,]+$/.test(notify)) {
     return { reply: '501 5.5.4 Bad NOTIFY', permanent: true };
   }
-  return policy.objectionTo(mailbox, data.length);
-}
-
-/** Nobody carries the news of a success back: where only that was asked for, nothing is. */
-function answerable(recipient: MixedRecipient, { sender }: ExitOptions): MixedRecipient {
-  if (sender === 'original' || recipient.notify?.includes('SUCCESS') !== true) return recipient;
-  const rest = recipient.notify.split(',').filter((event) => event !== 'SUCCESS');
-  return { ...recipient, notify: rest.length === 0 ? 'NEVER' : rest.join(',') };
+  return policy.objectionTo(mailbox, data.length, isOwnReport);
 }
 
 /** The address, if written between angle brackets it reads as itself and nothing more. */

@@ -27,6 +27,8 @@ export interface SmtpListenerOptions {
   readonly bufferedBytesMax: number;
   /** A client that sends nothing for so long is let go. */
   readonly idleMsMax: number;
+  /** A message that has not come to its end after so long does not come: it holds memory that others need. */
+  readonly messageMsMax: number;
   /** How long a stop waits for mails under way. */
   readonly stopMsMax: number;
   readonly receive: ReceiveMail;
@@ -44,6 +46,12 @@ export interface FilterServer extends SMTPServer {
 
 /** Postfix as it is by default; see `parseMail`. */
 const AS_POSTFIX = { utf8: 'any' } as const;
+/**
+ * Large messages leave some of the memory for messages to small ones: Postfix tries a mail that got 452 again
+ * after minutes. Of 256 MiB, 32 are for messages of 1 MiB at most.
+ */
+const LARGE_SHARE = 7 / 8;
+const SMALL_SHARE = 1 / 256;
 /** Postfix's queue ids are shorter; longer ones are not worth keeping. */
 const QUEUE_ID_CHARACTERS_MAX = 255;
 
@@ -77,9 +85,25 @@ export class FilterConnection extends SMTPConnection {
 
   override _createParser(): DataParser {
     const parser = new DataParser();
-    parser.oncommand = (command, callback) => this._onCommand(command, callback);
+    parser.oncommand = (command, callback) => this.#command(command, callback);
     parser.on('error', (error: Error) => this.send(421, `4.5.2 ${error.message}`, false));
     return parser;
+  }
+
+  /**
+   * A client that sends a message without waiting for our word on DATA, or in chunks, which we do not offer,
+   * would have its message read as commands where that word is no: so nothing that follows is read.
+   */
+  #command(command: Buffer, callback?: () => void): void {
+    const verb = /^[a-z]*/i.exec(command.toString('latin1'))?.[0].toUpperCase();
+    if (verb === 'BDAT') {
+      this.#answer(replyTo('chunking-unoffered'));
+    } else if (verb === 'DATA') {
+      this._onCommand(command, () => {
+        if (this._dataStream) callback?.();
+        else this.#answer(replyTo('data-refused'));
+      });
+    } else this._onCommand(command, callback);
   }
 
   /** Ends the connection unless a message is coming in or being worked on. */
@@ -202,7 +226,9 @@ export class FilterConnection extends SMTPConnection {
   async #takeMessage(stream: SMTPServerDataStream, transaction: Transaction): Promise<void> {
     const { filter } = this.#listener;
     const replies = filter.protocol === 'lmtp' ? transaction.recipients.length : 1;
-    const collected = await this.#collect(stream);
+    const { messageMsMax } = filter;
+    const timer = setTimeout(() => this.#answer(replyTo('message-slow')), messageMsMax);
+    const collected = await this.#collect(stream).finally(() => clearTimeout(timer));
     // The client went away: what came is no message, and nobody is there to be answered.
     if (collected === 'gone') return;
     let answers: readonly Reply[];
@@ -242,7 +268,10 @@ export class FilterConnection extends SMTPConnection {
     };
     stream.on('data', (chunk: Buffer) => {
       if (full || stream.sizeExceeded) return drop();
-      if (listener.bufferedBytes + chunk.length > listener.filter.bufferedBytesMax) {
+      const { bufferedBytesMax } = listener.filter;
+      const isSmall = held + chunk.length <= bufferedBytesMax * SMALL_SHARE;
+      const bytesMax = bufferedBytesMax * (isSmall ? 1 : LARGE_SHARE);
+      if (listener.bufferedBytes + chunk.length > bytesMax) {
         full = true;
         return drop();
       }

@@ -24,6 +24,7 @@ export interface ListenOptions {
   /** Per door; three copies of a message exist at most, so memory stays below three times this. */
   readonly bufferedBytesMax?: number;
   readonly idleMsMax?: number;
+  readonly messageMsMax?: number;
   readonly stopMsMax?: number;
   readonly receive: ReceiveMail;
   readonly log: Log;
@@ -41,7 +42,10 @@ export interface Listening {
 const CONNECTIONS_MAX = 200;
 /** Postfix keeps an idle connection for seconds; 300 s is what RFC 5321 §4.5.3.2.7 asks of servers. */
 const IDLE_MS_MAX = 300_000;
-const STOP_MS_MAX = 30_000;
+/** Our Postfix is next door and writes without a pause; RFC 5321 §4.5.3.2.5 waits 3 minutes for each piece. */
+const MESSAGE_MS_MAX = 600_000;
+/** Half of the 20 s in which the gateway stops. */
+const STOP_MS_MAX = 10_000;
 /** As many of the largest messages at once, at least 256 MiB: the rest is told to come again. */
 const LARGEST_AT_ONCE = 8;
 const BUFFERED_BYTES_LEAST = 268_435_456;
@@ -97,6 +101,7 @@ function doorOptions(name: string, protocol: 'smtp' | 'lmtp', options: ListenOpt
       options.bufferedBytesMax ??
       Math.max(BUFFERED_BYTES_LEAST, LARGEST_AT_ONCE * options.messageBytesMax),
     idleMsMax: options.idleMsMax ?? IDLE_MS_MAX,
+    messageMsMax: options.messageMsMax ?? MESSAGE_MS_MAX,
     stopMsMax: options.stopMsMax ?? STOP_MS_MAX,
     // Clients come and go; what their errors say may hold addresses, so only the code is logged.
     onError: (error: Error & { code?: string }) =>

@@ -15,6 +15,7 @@ export type ReplyReason =
   | 'too-many-recipients'
   | 'buffers-full'
   | 'backlog'
+  | 'sender-backlog'
   | LimitReason
   | 'return-foreign'
   | 'unexpected'
@@ -22,7 +23,10 @@ export type ReplyReason =
   | 'stopping'
   | 'mail-nested'
   | 'mail-missing'
-  | 'rcpt-missing';
+  | 'rcpt-missing'
+  | 'data-refused'
+  | 'chunking-unoffered'
+  | 'message-slow';
 
 const WAITING = 'the mixnet cannot be used now; the mail waits, it does not leave in the clear';
 
@@ -56,6 +60,7 @@ const REPLIES: Readonly<Record<ReplyReason, readonly [code: number, text: string
   'sender-limit': [451, '4.7.1 Too much mixed mail from this sender; it waits its turn'],
   'client-limit': [451, '4.7.1 Too much mixed mail from this client; it waits its turn'],
   backlog: [451, '4.3.1 Storage is nearly full'],
+  'sender-backlog': [452, '4.3.1 Too much mail of this sender waits here already'],
   'return-foreign': [550, '5.1.1 Only return addresses of this exit are taken here'],
   unexpected: [451, '4.3.0 Unexpected condition; the mail stays with you'],
   'too-slow': [451, '4.3.0 Not done in time; the mail stays with you'],
@@ -63,6 +68,9 @@ const REPLIES: Readonly<Record<ReplyReason, readonly [code: number, text: string
   'mail-nested': [503, '5.5.1 Nested MAIL command'],
   'mail-missing': [503, '5.5.1 Need MAIL command'],
   'rcpt-missing': [554, '5.5.1 No valid recipients'],
+  'data-refused': [421, '4.5.0 DATA was refused: what follows is not read as commands'],
+  'message-slow': [421, '4.4.2 The message has not come to its end in time'],
+  'chunking-unoffered': [421, '4.5.1 BDAT is not offered: what follows is not read as commands'],
 };
 
 /** The reply that a reason gets. */

@@ -1,7 +1,7 @@
 /**
  * The door for bounces: mail to a return address of this exit (`src/mail/return-address.ts`), which Postfix
- * routes here. Nothing that comes in is passed on; of a bounce it is read which recipients failed, and
- * their sender hears of it through the mixnet. All else is dropped, under a name.
+ * routes here. Nothing that comes in is passed on; of a bounce it is read which recipients failed, wait or
+ * have the mail, and their sender hears of it through the mixnet. All else is dropped, under a name.
  */
 import type { Primitives } from '../src/crypto/primitives.ts';
 import { asPanoramixError } from '../src/errors.ts';
@@ -49,8 +49,8 @@ async function takeOne(
   if (recipients === null) return drop('bounce-unreadable', log);
   try {
     const verdict = await bounced(messageId, recipients);
-    if (verdict !== 'bounce-reported') return drop(verdict, log);
-    log.info({ event: verdict, messageId }, 'a bounce is reported through the mixnet');
+    if (!verdict.endsWith('-reported')) return drop(verdict, log);
+    log.info({ event: verdict, messageId }, 'what came back is reported through the mixnet');
     return { code: 250, text: '2.0.0 Reported' };
   } catch (error) {
     const { code } = asPanoramixError(error);

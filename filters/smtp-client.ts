@@ -131,13 +131,29 @@ export class SmtpClient {
     }
     const [mailReply, rcptReplies] = await this.#sendEnvelope(mail);
     if (refused(mailReply) || rcptReplies.every(refused)) {
-      await this.#command('RSET');
+      await this.#reset();
       return rcptReplies.map((reply) => (refused(mailReply) ? mailReply : reply));
     }
-    let last = await this.#command('DATA');
-    if (last.code === 354) last = await this.#sendData(mail.data);
-    else await this.#command('RSET');
+    const last = await this.#sendMessage(mail.data);
     return rcptReplies.map((reply) => (refused(reply) ? reply : last));
+  }
+
+  async #sendMessage(data: Uint8Array): Promise<Reply> {
+    const go = await this.#command('DATA');
+    if (go.code === 354) return await this.#sendData(data);
+    if (refused(go)) {
+      await this.#reset();
+      return go;
+    }
+    // Whatever it says yes to, it has no message: and no reply of this connection can be told from another.
+    this.close();
+    return { code: 451, text: `4.5.0 Next server answers ${go.code} to DATA` };
+  }
+
+  /** The next mail must not be taken for a part of this one. */
+  async #reset(): Promise<void> {
+    const { code } = await this.#command('RSET');
+    if (code !== 250) this.close();
   }
 
   async #sendEnvelope(mail: OutgoingMail): Promise<readonly [Reply, readonly Reply[]]> {
@@ -243,9 +259,17 @@ function refused({ code }: Reply): boolean {
   return code >= 400;
 }
 
-/** Code and text of a reply; the lines of a long one are joined. What is no reply is temporary. */
+/**
+ * Code and text of a reply; the lines of a long one are joined, for it goes on as one line of ours. What is no
+ * reply is temporary.
+ */
 function parseReply(text: string): Reply {
   const lines = text.split(/\r?\n/);
   const code = Number(/^[2-5]\d\d(?=[ -]|$)/.exec(lines.at(-1) ?? '')?.[0] ?? 451);
-  return { code, text: lines.map((line) => line.slice(4)).join(' ') };
+  return { code, text: oneLine(lines.map((line) => line.slice(4)).join(' ')) };
+}
+
+/** What goes on in a reply of ours is one line of it; bytes from 0x80 on may be a part of UTF-8. */
+export function oneLine(text: string): string {
+  return text.replaceAll(/[^\P{Cc}\u0080-\u009f]+/gu, ' ');
 }

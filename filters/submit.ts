@@ -6,6 +6,7 @@ import type { Address } from '../src/config.ts';
 import type { Reply } from '../src/mail/envelope.ts';
 import {
   ConnectionLost,
+  oneLine,
   SmtpClient,
   type ClientOptions,
   type OutgoingMail,
@@ -151,5 +152,5 @@ function outcomeOf({ code }: Reply): Outcome {
 }
 
 function lostReply(why: string): Reply {
-  return { code: 451, text: `4.4.2 ${why}` };
+  return { code: 451, text: `4.4.2 ${oneLine(why)}` };
 }

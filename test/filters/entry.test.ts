@@ -438,8 +438,8 @@ test('every odd mail of our own, opted in or not, is what canonicalise and polic
 
 test('who sends too much mixed mail waits with 451, and nobody else feels it', async (t) => {
   const limits = {
-    sender: { mailsPerHour: 2, bytesPerHour: 1_000_000 },
-    client: { mailsPerHour: 3, bytesPerHour: 1_000_000 },
+    sender: { mailsPerHour: 2, bytesPerHour: 1_000_000, recipientsPerHour: 100 },
+    client: { mailsPerHour: 3, bytesPerHour: 1_000_000, recipientsPerHour: 100 },
   };
   await using rig = await startEntryRig({ entry: { limiter: new SendingLimiter(limits) } });
   const to = ['<bob@in.example>'];
@@ -459,7 +459,7 @@ test('who sends too much mixed mail waits with 451, and nobody else feels it', a
 
 test('a mail that could not be stored is not counted against its sender', async (t) => {
   let isDown = true;
-  const limits = { mailsPerHour: 1, bytesPerHour: 1_000_000 };
+  const limits = { mailsPerHour: 1, bytesPerHour: 1_000_000, recipientsPerHour: 100 };
   await using rig = await startEntryRig({
     entry: {
       limiter: new SendingLimiter({ sender: limits, client: limits }),
@@ -471,4 +471,17 @@ test('a mail that could not be stored is not counted against its sender', async 
   t.is(await reply(), '451 4.3.0');
   isDown = false;
   t.is(await reply(), '250 2.6.0');
+});
+
+test('a store that does not take a mail says why: size, no room at all, none for this sender', async (t) => {
+  for (const [code, reply] of [
+    ['mail-too-large', '552 5.3.4'],
+    ['storage-pressure', '451 4.3.1'],
+    ['sender-backlog', '452 4.3.1'],
+    ['redis-unavailable', '451 4.3.0'],
+  ] as const) {
+    const accept = () => Promise.reject(new PanoramixError(code, 'a test'));
+    await using rig = await startEntryRig({ entry: { accept } });
+    t.is((await send(rig, ['<bob@in.example>'], OPTED_IN))[0]?.slice(0, 9), reply);
+  }
 });

@@ -168,18 +168,34 @@ test('what the mail server says of each recipient is handed on: refused for good
   });
 });
 
-test('nobody carries a success back: it is not asked for, and what else was asked for is', async (t) => {
+test('what a sender wants to hear is asked of the mail server, success included', async (t) => {
   await using exit = await open();
-  const recipients = ['SUCCESS', 'SUCCESS,FAILURE', 'DELAY'].map((notify, i) => {
-    return { address: `u${i}@exit.example`, notify };
+  const recipients = ['SUCCESS', 'SUCCESS,FAILURE', 'DELAY', undefined].map((notify, i) => {
+    return { address: `u${i}@exit.example`, ...(notify === undefined ? {} : { notify }) };
   });
   await exit.deliver(arrived({ recipients }));
   t.deepEqual(
     exit.raw.lines.filter((line) => line.startsWith('RCPT')),
-    ['NEVER', 'FAILURE', 'DELAY'].map(
-      (notify, i) => `RCPT TO:<u${i}@exit.example> NOTIFY=${notify}`,
+    [' NOTIFY=SUCCESS', ' NOTIFY=SUCCESS,FAILURE', ' NOTIFY=DELAY', ''].map(
+      (notify, i) => `RCPT TO:<u${i}@exit.example>${notify}`,
     ),
   );
+});
+
+test('who opted out hears what became of his own mail, and gets no other mail', async (t) => {
+  const policy = new ExitPolicy({
+    owns: (domain) => domain === 'exit.example',
+    wider: { domains: [], recipientsPerHour: 1, messageBytesMax: 1 },
+    optedOut: ({ local }) => local === 'bob',
+    now: Date.now,
+  });
+  await using exit = await open({}, { policy });
+  t.regex((await exit.deliver(arrived())).refused[0]?.reply ?? '', /^550 5\.7\.1 Recipient takes/);
+  t.regex((await exit.deliver(arrived({ from: '' }))).refused[0]?.reply ?? '', /^550 5\.7\.1/);
+  const report = arrived({ from: '', isOwnReport: true });
+  t.deepEqual((await exit.deliver(report)).accepted, ['bob@exit.example']);
+  const foreign = [{ address: 'bob@other.example' }];
+  t.deepEqual((await exit.deliver({ ...report, recipients: foreign })).accepted, []);
 });
 
 test('a mail server that is down is temporary', async (t) => {

@@ -140,16 +140,14 @@ test('XFORWARD holds for one mail: the next one, and one after RSET, do not inhe
   smtp.close();
 });
 
-test('commands out of order get 503, and no recipients 554, and the dialogue goes on', async (t) => {
+test('commands out of order get 503, and the dialogue goes on', async (t) => {
   await using doors = await open();
   const smtp = await Dialogue.open(doors.listening.smtp);
   t.regex(await smtp.say('MAIL FROM:<a@b.example>'), /^503 /);
   await smtp.say('EHLO client');
   t.regex(await smtp.say('RCPT TO:<c@d.example>'), /^503 5\.5\.1/);
-  t.regex(await smtp.say('DATA'), /^503 5\.5\.1/);
   await smtp.say('MAIL FROM:<a@b.example>');
   t.regex(await smtp.say('MAIL FROM:<a@b.example>'), /^503 5\.5\.1/);
-  t.regex(await smtp.say('DATA'), /^554 5\.5\.1/);
   t.regex(await smtp.say('RCPT TO:<>'), /^501 5\.1\.3/);
   t.regex(await smtp.say('MAIL FROM:<a@b.example> X=1'), /^503 /);
   t.regex(await smtp.say('AUTH PLAIN'), /^500 /);
@@ -157,6 +155,36 @@ test('commands out of order get 503, and no recipients 554, and the dialogue goe
   t.is(await smtp.say('NOOP'), '250 OK');
   t.is(doors.mails.length, 0);
   smtp.close();
+});
+
+for (const [what, before, answer] of [
+  ['before EHLO', [], /^503 Error: send HELO/],
+  ['without MAIL', ['EHLO c'], /^503 5\.5\.1/],
+  ['without recipients', ['EHLO c', 'MAIL FROM:<a@b.example>'], /^554 5\.5\.1/],
+  ['misspelt', ['EHLO c', 'MAIL FROM:<a@b.example>', 'RCPT TO:<c@d.example>'], /^500 /],
+] as const) {
+  test(`DATA ${what} is refused, and a message that came with it was read as commands`, async (t) => {
+    await using doors = await open();
+    const smtp = await Dialogue.open(doors.listening.smtp);
+    await smtp.sayAll(...before);
+    const inside = 'EHLO c\r\nMAIL FROM:<evil@b.example>\r\nRCPT TO:<v@d.example>\r\n';
+    const verb = what === 'misspelt' ? 'DATA\t' : 'DATA';
+    smtp.write(`${verb}\r\n${inside}DATA\r\nx\r\n.\r\n.\r\n`);
+    t.regex(await smtp.reply(), answer);
+    t.regex(await smtp.reply(), /^421 4\.5\.0/);
+    t.is(await smtp.reply(), '');
+    t.is(doors.mails.length, 0);
+  });
+}
+
+test('BDAT is not offered, and its chunk is not read as commands', async (t) => {
+  await using doors = await open();
+  const smtp = await Dialogue.open(doors.listening.smtp);
+  await smtp.sayAll('EHLO c', 'MAIL FROM:<a@b.example>', 'RCPT TO:<c@d.example>');
+  smtp.write('bdat 70 LAST\r\nDATA\r\nSubject: smuggled\r\n\r\nx\r\n.\r\nQUIT\r\n');
+  t.regex(await smtp.reply(), /^421 4\.5\.1/);
+  t.is(await smtp.reply(), '');
+  t.is(doors.mails.length, 0);
 });
 
 test('too large is 552 5.3.4, at SIZE= and in DATA, and the connection lives on', async (t) => {
@@ -310,11 +338,61 @@ test('messages that together are more than memory allows get 452, and room comes
   second.close();
 });
 
+test('small messages had to wait for minutes where large ones held all of the memory for messages', async (t) => {
+  const release = Promise.withResolvers<void>();
+  await using doors = await open(
+    { bufferedBytesMax: 681_000, messageBytesMax: 500_000 },
+    async (mail) => {
+      if (mail.data.length > 100_000) await release.promise;
+      return mail.recipients.map(() => OK);
+    },
+  );
+  const begin = async (): Promise<Dialogue> => {
+    const smtp = await Dialogue.open(doors.listening.smtp);
+    await smtp.sayAll('EHLO c', 'MAIL FROM:<a@b.example>', 'RCPT TO:<c@d.example>');
+    return smtp;
+  };
+  const large = await Promise.all([begin(), begin(), begin()]);
+  const [first, second, third] = large.map((smtp) => smtp.data(`${'x'.repeat(340_000)}\r\n`));
+  t.is(await Promise.race([first, second, third]), '452 4.3.1 Too much mail at once');
+  for (let i = 0; i < 20; i++) {
+    const small = await begin();
+    t.is(await small.data(`${'x'.repeat(2_000)}\r\n`), '250 2.6.0 taken');
+    small.close();
+  }
+  release.resolve();
+  const codes = (await Promise.all([first, second, third])).map((reply) => reply?.slice(0, 3));
+  t.is(codes.filter((code) => code === '250').length, 1);
+  for (const smtp of large) smtp.close();
+});
+
 test('a client that says nothing is let go with 421', async (t) => {
   await using doors = await open({ idleMsMax: 100 });
   const smtp = await Dialogue.open(doors.listening.smtp);
   t.regex(await smtp.reply(), /^421 /);
   t.is(await smtp.reply(), '');
+});
+
+test('a client that trickles a message held its memory for ever: it is let go with 421, and is no mail', async (t) => {
+  await using doors = await open({
+    idleMsMax: 5_000,
+    messageMsMax: 300,
+    messageBytesMax: 90_000,
+    bufferedBytesMax: 100_000,
+  });
+  const smtp = await Dialogue.open(doors.listening.smtp);
+  await smtp.sayAll('EHLO c', 'MAIL FROM:<a@b.example>', 'RCPT TO:<c@d.example>', 'DATA');
+  smtp.write('x'.repeat(80_000));
+  const trickle = setInterval(() => smtp.write('x'), 20);
+  t.regex(await smtp.reply(), /^421 4\.4\.2/);
+  clearInterval(trickle);
+  smtp.socket.end();
+  t.is(await smtp.reply(), '');
+  const other = await Dialogue.open(doors.listening.smtp);
+  await other.sayAll('EHLO c', 'MAIL FROM:<a@b.example>', 'RCPT TO:<c@d.example>');
+  t.is(await other.data(`${'x'.repeat(80_000)}\r\n`), '250 2.6.0 taken');
+  t.is(doors.mails.length, 1);
+  other.close();
 });
 
 test('a stop finishes the mail under way, says 421 to the idle, and takes nothing new', async (t) => {

@@ -161,8 +161,16 @@ const FAILURES: readonly [
   [{ RCPT: '550 5.1.1 no' }, 'refused', /^550 5\.1\.1 no/, 'knows no recipient'],
   [{ DATA: '451 4.5.0 no' }, 'deferred', /^451 4\.5\.0 no/, 'takes no DATA'],
   [{ DATA: '554 5.5.1 no' }, 'refused', /^554 5\.5\.1 no/, 'refuses DATA'],
+  [{ DATA: '250 2.0.0 Ok' }, 'deferred', /^451 4\.5\.0/, 'says yes to DATA and asks for nothing'],
   [{ DATA: 'drop' }, 'deferred', /^451 4\.4\.2/, 'hangs up at DATA'],
   [{ 'DATA END': '550 5.7.1 spam' }, 'refused', /^550 5\.7\.1 spam/, 'refuses the content'],
+  [
+    { 'DATA END': '550 5.7.1 a\r250 b\0' },
+    'refused',
+    /^550 5\.7\.1 a 250 b $/,
+    'hides a line in one',
+  ],
+  [{ CONNECT: '0-\n250 Ok\n' }, 'deferred', /^451 4\.4\.2 [ -~]+$/, 'greets with lines of its own'],
   [{ 'DATA END': '451 4.7.1 later' }, 'deferred', /^451 4\.7\.1 later/, 'greylists'],
   [{ 'DATA END': 'drop' }, 'deferred', /^451 4\.4\.2/, 'hangs up instead of an answer'],
   [{ 'DATA END': 'hang' }, 'deferred', /^451 4\.4\.2/, 'never answers'],
@@ -207,6 +215,17 @@ test('a connection serves mail after mail, also after a refusal', async (t) => {
   for (let i = 0; i < 5; i++) t.is((await wire.submitter.send(mail()))[0]?.outcome, 'accepted');
   t.is(wire.server.connections, 1);
   t.true(wire.server.lines.includes('RSET'));
+});
+
+test('a connection that is not to be reset is not used again', async (t) => {
+  let refuse = true;
+  await using wire = await open({
+    answer: (line) => (refuse && /^(?:RCPT|RSET)/.test(line) ? '450 4.2.0 not now' : undefined),
+  });
+  t.is((await wire.submitter.send(mail()))[0]?.outcome, 'deferred');
+  refuse = false;
+  t.is((await wire.submitter.send(mail()))[0]?.outcome, 'accepted');
+  t.is(wire.server.connections, 2);
 });
 
 test('a kept connection that the server has closed meanwhile costs nothing', async (t) => {
