@@ -126,6 +126,7 @@ function contextOf(options: ControllerOptions, limits: Limits): ControllerContex
     log,
     catalogUrl: catalogUrlOf(options.catalogUrl),
     now: options.now ?? Date.now,
+    elapsed: options.elapsed ?? (() => performance.now()),
     nodes: options.nodes ?? { has: () => false },
     strangers: new StrangersRoom(store.redis),
     throttle: new Throttle(limits),
@@ -138,7 +139,7 @@ function createApp(context: ControllerContext, limits: Limits, closing: AbortSig
   const boxes: Boxes = {
     messages: new MessageStore(documents, primitives),
     batches: new BatchStore(documents),
-    endpoints: new EndpointCache(documents, context.now),
+    endpoints: new EndpointCache(documents, context.elapsed),
     arrivals: new Arrivals(),
     closing,
   };

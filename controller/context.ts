@@ -34,6 +34,8 @@ export interface ControllerOptions {
   readonly log: Log;
   /** Clock, ms since 1970. */
   readonly now?: () => number;
+  /** A clock that nobody sets, ms since whenever. */
+  readonly elapsed?: () => number;
   /** Nodes may post to every endpoint. Without it nobody is a node. */
   readonly nodes?: KnownNodes;
   /** How fast it may be asked; else `LIMITS`. */
@@ -50,6 +52,7 @@ export interface ControllerContext {
   readonly catalogUrl: string;
   readonly log: Log;
   readonly now: () => number;
+  readonly elapsed: () => number;
   readonly nodes: KnownNodes;
   readonly strangers: StrangersRoom;
   readonly throttle: Throttle;

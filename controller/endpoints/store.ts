@@ -124,6 +124,7 @@ export class EndpointCache {
     { readonly found: Document<Endpoint>; readonly untilMs: number }
   >();
 
+  /** @param now a clock that never goes back, ms */
   constructor(documents: Documents, now: () => number) {
     this.#documents = documents;
     this.#now = now;

@@ -70,7 +70,9 @@ export class PrivateController {
 
   readonly now = (): number => Date.now() + this.#skewMs;
 
-  /** Moves the controller's clock. */
+  readonly elapsed = (): number => performance.now() + this.#skewMs;
+
+  /** Moves the controller's clocks. */
   skew(ms: number): void {
     this.#skewMs = ms;
   }
@@ -140,6 +142,7 @@ export async function privateController(
     catalogUrl: bed.url,
     log: { debug: note, info: note, warn: note, error: note },
     now: bed.now,
+    elapsed: bed.elapsed,
     nodes: bed.nodes,
     limits: UNLIMITED,
     ...options,

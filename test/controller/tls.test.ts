@@ -9,9 +9,11 @@ import { createController } from '../../controller/app.ts';
 import { LIMITS } from '../../controller/limits.ts';
 import { toBase64url } from '../../src/bytes.ts';
 import { ControllerClient } from '../../src/client/controller.ts';
+import { travelByFetch } from '../../src/client/http.ts';
 import { createIdentity } from '../../src/crypto/keys.ts';
 import { native } from '../../src/crypto/native.ts';
 import { silentLog } from '../../src/log.ts';
+import { createNodeHttp } from '../../src/mixer/node-http.ts';
 import { readServerTls, trustAuthorities } from '../../src/tls-files.ts';
 import { createAuthority } from '../network/certificates.ts';
 import { endpointOf, openEndpoint, serial, sharedStore } from './private-controller.ts';
@@ -21,6 +23,8 @@ import { type SeenRecord, startRecordRelay } from './record-relay.ts';
 const PACKET_BYTES = 33_104;
 const store = sharedStore(test);
 let controllers = 0;
+/** Nodes ask by node:http, wizards and browsers by fetch. */
+const WAYS = { 'node:http': createNodeHttp(), fetch: travelByFetch };
 
 /** A controller over TLS and, before it, a relay that counts: the URL is the relay's. */
 async function serve(t: ExecutionContext): Promise<{
@@ -53,38 +57,40 @@ async function serve(t: ExecutionContext): Promise<{
   return { url, port, connections: relay.connections };
 }
 
-test('packets and their answers cannot be told apart by the length of anything on the wire', async (t) => {
-  const { url, connections } = await serve(t);
-  const identity = createIdentity(native);
-  const client = new ControllerClient({ url, identity, primitives: native });
-  await client.registerPeer('a node');
-  await openEndpoint(client, endpointOf(identity.peerId, 'mix'));
-  const before = connections.map((records) => records.length);
-  const seen = (): string[] =>
-    connections.flatMap((records, i) => exchangesIn(records.slice(before[i])));
-  const packets = 20;
-  for (let i = 0; i < packets; i++) {
+for (const [way, travel] of Object.entries(WAYS)) {
+  test(`packets by ${way} and their answers cannot be told apart by the length of anything on the wire`, async (t) => {
+    const { url, connections } = await serve(t);
+    const identity = createIdentity(native);
+    const client = new ControllerClient({ url, identity, primitives: native, travel });
+    await client.registerPeer('a node');
+    await openEndpoint(client, endpointOf(identity.peerId, 'mix'));
+    const before = connections.map((records) => records.length);
+    const seen = (): string[] =>
+      connections.flatMap((records, i) => exchangesIn(records.slice(before[i])));
+    const packets = 20;
+    for (let i = 0; i < packets; i++) {
+      await client.postMessage({
+        endpointId: 'mix',
+        recipient: identity.peerId,
+        text: toBase64url(native.random(PACKET_BYTES)),
+        serial: serial(),
+      });
+    }
+    t.is(connections.length, before.length, 'connections are kept');
+    const exchanges = seen();
+    t.is(exchanges.length, packets);
+    t.is(new Set(exchanges).size, 1, [...new Set(exchanges)].join('\n'));
+    t.log(exchanges[0]);
+    // A longer text is seen: the comparison can fail.
     await client.postMessage({
       endpointId: 'mix',
       recipient: identity.peerId,
-      text: toBase64url(native.random(PACKET_BYTES)),
+      text: toBase64url(native.random(PACKET_BYTES + 1)),
       serial: serial(),
     });
-  }
-  t.is(connections.length, before.length, 'connections are kept');
-  const exchanges = seen();
-  t.is(exchanges.length, packets);
-  t.is(new Set(exchanges).size, 1, [...new Set(exchanges)].join('\n'));
-  t.log(exchanges[0]);
-  // A longer text is seen: the comparison can fail.
-  await client.postMessage({
-    endpointId: 'mix',
-    recipient: identity.peerId,
-    text: toBase64url(native.random(PACKET_BYTES + 1)),
-    serial: serial(),
+    t.is(new Set(seen()).size, 2);
   });
-  t.is(new Set(seen()).size, 2);
-});
+}
 
 /** Each request with its answer: the lengths of their records, in order, such as `> 400 16406 … < 700`. */
 function exchangesIn(records: readonly SeenRecord[]): string[] {
