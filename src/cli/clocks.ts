@@ -5,6 +5,7 @@ import type { ControllerClient } from '../client/controller.ts';
 import type { Log } from '../log.ts';
 import { ClockWatch } from '../mixer/clock-watch.ts';
 import { controllersOf } from '../mixer/directory-sources.ts';
+import type { TrustedClock } from '../mixer/trusted-clock.ts';
 import type { Directory } from '../mixnet/directory.ts';
 import { writeClockReport } from '../redis/clock-report.ts';
 import type { Store } from '../redis/embedded.ts';
@@ -19,12 +20,16 @@ export interface ClockOptions {
   /** The last directory; null before the first, and for a batch mixnet. */
   readonly last: () => Directory | null;
   readonly store: Store;
+  /** The time that the node goes by. */
+  readonly time: TrustedClock;
+  /** Told when the clock is right again. */
+  readonly onSet: () => void;
   readonly log: Log;
 }
 
 /** Starts the watch. */
 export function startClockWatch(options: ClockOptions): ClockWatch {
-  const { clocks, clientFor, ownUrl, catalogUrl, last, store, log } = options;
+  const { clocks, clientFor, ownUrl, catalogUrl, last, store, time, onSet, log } = options;
   const watch = new ClockWatch({
     clocks,
     ownUrl: catalogUrlOf(ownUrl),
@@ -34,6 +39,8 @@ export function startClockWatch(options: ClockOptions): ClockWatch {
     },
     ask: async (url) => await clientFor(url).askTime(),
     log,
+    time,
+    onSet,
     write: async (verdict) => await writeClockReport(store, verdict),
   });
   watch.start();

@@ -2,7 +2,6 @@
  * `panoramix controller`: the REST API of D4.2 §6 on this host, with a store of its own. It holds no key;
  * who the nodes are it reads from the state file that the node's wizard has written.
  */
-import { statSync } from 'node:fs';
 import { Command } from 'commander';
 import { type Controller, createController } from '../../controller/app.ts';
 import { LIMITS } from '../../controller/limits.ts';
@@ -10,14 +9,12 @@ import { type Address, isLoopback, readConfig, section, type Config } from '../c
 import { native } from '../crypto/native.ts';
 import { PanoramixError, wordsOf } from '../errors.ts';
 import { createLog, type Log } from '../log.ts';
-import { MixnetStateFile } from '../mixer/mixnet-state.ts';
 import { openStore } from '../redis/embedded.ts';
+import { announceRunning } from '../redis/program-report.ts';
 import { readServerTls, type ServerTls, type TlsFiles, watchServerTls } from '../tls-files.ts';
+import { NodesOfStateFile } from './nodes-of-state.ts';
 import { lockDataDir } from './only-one.ts';
 import { runProgram, type Running } from './program.ts';
-
-/** The state file is looked at this often at most. */
-const LOOK_MS = 1_000;
 
 /** The verb, for main.ts. */
 export function controllerCommand(): Command {
@@ -70,6 +67,7 @@ async function startController(config: Config, log: Log): Promise<Running> {
     await store.close();
     throw error;
   }
+  announceRunning(store);
   log.info({ ...listen, tls: tls !== undefined, catalogUrl }, 'Controller answers');
   return {
     stop: async () => {
@@ -101,55 +99,6 @@ async function startListening(
       'listen-failed',
       `${host}:${port} cannot be listened on: ${wordsOf(cause)}`,
       cause,
-    );
-  }
-}
-
-/** The mixnet and its nodes that the owners' log names, as the wizard noted them. */
-class NodesOfStateFile {
-  readonly #file: MixnetStateFile;
-  #peerIds: ReadonlySet<string> = new Set();
-  #mixnetId: string | null = null;
-  readonly #log: Log;
-  #lookedMs = 0;
-  #changedMs = 0;
-  #hasWarned = false;
-
-  constructor(path: string, log: Log) {
-    this.#file = new MixnetStateFile(path);
-    this.#log = log;
-  }
-
-  has(peerId: string): boolean {
-    // Who has left the mixnet is no node any more, so what is known is looked at again, too.
-    this.#look();
-    return this.#peerIds.has(peerId);
-  }
-
-  isMixnet(mixnetId: string): boolean {
-    this.#look();
-    return this.#mixnetId === mixnetId;
-  }
-
-  #look(): void {
-    if (Date.now() - this.#lookedMs < LOOK_MS) return;
-    this.#lookedMs = Date.now();
-    const changedMs = statSync(this.#file.path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-    if (changedMs === 0) this.#warnOnce();
-    if (changedMs === this.#changedMs) return;
-    this.#changedMs = changedMs;
-    const state = this.#file.read();
-    this.#peerIds = new Set(state?.nodes);
-    this.#mixnetId = state?.mixnet_id ?? null;
-  }
-
-  /** Who posts here and is refused for it sees his own log alone. */
-  #warnOnce(): void {
-    if (this.#hasWarned) return;
-    this.#hasWarned = true;
-    this.#log.warn(
-      { file: this.#file.path },
-      `No nodes are known yet, whoever posts is a stranger: ${this.#file.path} is not there (controller.mixnet_file, as your node's wizard writes it)`,
     );
   }
 }

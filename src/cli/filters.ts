@@ -67,7 +67,7 @@ export function openFilters(options: FilterOptions): Filters {
     owns: (domain) => ownDomains().includes(domain),
     wider: { domains, recipientsPerHour: recipients_per_hour, messageBytesMax: message_bytes_max },
     optedOut: optOut && ((mailbox) => optOut.has(mailbox)),
-    now: Date.now,
+    now: () => performance.now(),
   });
   return {
     acceptsDomain,
@@ -76,7 +76,7 @@ export function openFilters(options: FilterOptions): Filters {
         submitter: out,
         policy,
         sender: settings.exit.sender,
-        returnDomain: ownDomains()[0] ?? settings.exit.domains[0] ?? hostname,
+        returnDomain: returnDomainOf(settings, ownDomains()),
         returnKey,
         primitives,
         log,
@@ -114,10 +114,23 @@ export function openFilters(options: FilterOptions): Filters {
   };
 }
 
+/**
+ * The domain of return addresses. Never one of `exit.domains`: those are others', and bounces would go there
+ * in the clear.
+ * @param own what the directory gives to this exit
+ */
+export function returnDomainOf(
+  { exit, hostname }: Pick<FilterOptions['settings'], 'exit' | 'hostname'>,
+  own: readonly string[],
+): string {
+  return exit.return_domain ?? own[0] ?? hostname;
+}
+
 function limitsOf({ sender, client }: FilterOptions['settings']['limits']): SendingLimits {
   const allowance = (of: typeof sender) => ({
     mailsPerHour: of.mails_per_hour,
     bytesPerHour: of.bytes_per_hour,
+    recipientsPerHour: of.recipients_per_hour,
   });
   return { sender: allowance(sender), client: allowance(client) };
 }

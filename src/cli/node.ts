@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
+import type { Listening } from '../../filters/listen.ts';
 import { requireUrlForOthers } from '../api/controller-url.ts';
 import { Clocks } from '../client/clocks.ts';
 import { ControllerClient } from '../client/controller.ts';
@@ -22,11 +23,15 @@ import { Epochs } from '../mixer/epoch.ts';
 import { createKeys } from '../mixer/keys.ts';
 import { MixnetStateFile } from '../mixer/mixnet-state.ts';
 import { OperatorFile } from '../mixer/operator-file.ts';
+import { inTime } from '../mixer/in-time.ts';
+import { createNodeHttp } from '../mixer/node-http.ts';
 import { MixNode, type MixNodeOptions } from '../mixer/node.ts';
+import { TrustedClock } from '../mixer/trusted-clock.ts';
 import type { LogEntry } from '../mixnet/directory-texts.ts';
 import type { KeyTerms } from '../mixnet/key-epochs.ts';
 import { readFoundation } from '../mixnet/verify-log.ts';
 import { openStore, type Store } from '../redis/embedded.ts';
+import { announceRunning } from '../redis/program-report.ts';
 import { trustAuthorities } from '../tls-files.ts';
 import { startBatch } from './batch.ts';
 import { startClockWatch } from './clocks.ts';
@@ -38,6 +43,8 @@ const REFRESH_MS = 60_000;
 const PAUSE_MS = 250;
 const PAUSE_MS_MAX = 5_000;
 const LOOK_MS = 200;
+/** How long a stop waits for a controller that hangs: a start puts in order what it cuts off. */
+const STOP_MS_MAX = 1_000;
 /** Coarse on purpose: a fine count on a mix is a record of what passed through it. */
 const COUNTS_MS = 600_000;
 
@@ -97,7 +104,10 @@ async function bringUp(
       `${state.path} names no mixnet yet: run "panoramix wizard" first`,
     );
   }
+  const time = new TrustedClock();
+  const now = (): number => time.now();
   const store = await openStore({
+    aheadMs: () => time.aheadMs(),
     url: process.env['REDIS_URL'] ?? config.redis.url,
     dataDir: config.data_dir,
     log,
@@ -108,7 +118,10 @@ async function bringUp(
   const clocks = new Clocks();
   const clientFor = clients(identity, clocks);
   const meeting = clientFor(catalogUrl);
-  const held: { directory: DirectoryStore | null } = { directory: null };
+  const held: { directory: DirectoryStore | null; node: MixNode | null } = {
+    directory: null,
+    node: null,
+  };
   const watch = startClockWatch({
     clocks,
     clientFor,
@@ -116,9 +129,11 @@ async function bringUp(
     catalogUrl,
     last: () => held.directory?.last() ?? null,
     store,
+    time,
+    onSet: () => void held.node?.clockSet().catch(() => undefined),
     log,
   });
-  undo.push(() => watch.stop());
+  undo.push(() => inTime(watch.stop(), STOP_MS_MAX));
   if (batch) {
     if (role !== 'mix') {
       throw new PanoramixError(
@@ -128,6 +143,7 @@ async function bringUp(
     }
     const node = startBatch(config, { identity, client: meeting, state, store, log });
     undo.push(() => node.stop());
+    announceRunning(store);
     return;
   }
   requireUrlForOthers(settings.controller_url, catalogUrl);
@@ -140,13 +156,22 @@ async function bringUp(
     primitives: native,
     log,
     sources: () =>
-      drawSources(native.random, { meeting, own, clientFor, directory: directory.last() }),
+      drawSources(native.random, {
+        meeting,
+        own,
+        clientFor,
+        directory: directory.last(),
+        unwell: report.unwell(),
+      }),
     report,
     forgiven: () => operator.read().forgiven,
+    now,
   });
   directory.start(REFRESH_MS);
   undo.push(() => directory.stop());
   held.directory = directory;
+  // Before anything is held to be due, late or over: a machine may start with any time.
+  await watch.look();
   const timely = whileClockIsRight(directory, watch);
   const keys = createKeys({
     client: own,
@@ -158,8 +183,10 @@ async function bringUp(
     peerName: config.name,
     group: 'X25519',
     terms: await keyTerms(directory, meeting, log),
+    now,
+    isTimeKnown: () => time.isKnown(),
   });
-  undo.push(() => keys.stop());
+  undo.push(() => inTime(keys.stop(), STOP_MS_MAX));
   await keys.open();
   const epochs = new Epochs({
     client: meeting,
@@ -174,13 +201,14 @@ async function bringUp(
         return { ...endpoint, publicKey: endpoint.mixKey.publicKey };
       }),
     }),
-    ownChange: () => operator.read().change?.negotiation_id ?? null,
+    ownChange: (logHead) => operator.changeOn(logHead),
     log,
     report,
+    now,
   });
   // Runs beside everything else: what needs a directory waits for one by itself.
   epochs.start().catch(() => undefined);
-  undo.push(() => epochs.stop());
+  undo.push(() => inTime(epochs.stop(), STOP_MS_MAX));
 
   const common: MixNodeOptions = {
     identity,
@@ -193,15 +221,18 @@ async function bringUp(
     ownController: own,
     clientFor,
     threads: settings.threads,
+    now,
   };
   if (role === 'mix') {
     const node = new MixNode(common);
+    held.node = node;
     undo.push(sayCounts(node, log), () => node.stop());
     await node.start();
+    announceRunning(store);
     log.info({}, 'Mix runs');
     return;
   }
-  await startGateway(config, common, timely, store, undo);
+  held.node = await startGateway(config, common, timely, store, undo);
   undo.push(sayWhenRouting(timely, log));
 }
 
@@ -211,7 +242,7 @@ async function startGateway(
   directory: TimelyDirectory,
   store: Store,
   undo: (() => Promise<void> | void)[],
-): Promise<void> {
+): Promise<MixNode> {
   const settings = section(config, 'gateway');
   const filters: Filters = openFilters({
     config,
@@ -236,15 +267,21 @@ async function startGateway(
       },
     },
   });
-  undo.push(sayCounts(node, common.log), () => node.stop());
+  const open: { doors: Listening | null } = { doors: null };
+  // At once, or whoever hangs at a door takes the time from a delivery that is under way.
+  undo.push(sayCounts(node, common.log), async () => {
+    await Promise.all([open.doors?.stop(), node.stop()]);
+  });
   await node.start();
   const doors = await filters.listen(
     (mail) => node.accept(mail),
     (messageId, recipients) => node.bounced(messageId, recipients),
   );
-  undo.push(() => doors.stop());
+  open.doors = doors;
+  announceRunning(store);
   const { lmtp, smtp, returns } = doors;
   common.log.info({ lmtp, smtp, returns }, 'Gateway runs');
+  return node;
 }
 
 /**
@@ -291,9 +328,10 @@ async function readLog(mixnetId: string, meeting: ControllerClient): Promise<Log
 /** One client for each controller, so that connections and signatures are shared. */
 function clients(identity: Identity, clocks: Clocks): (url: string) => ControllerClient {
   const known = new Map<string, ControllerClient>();
+  const travel = createNodeHttp();
   return (url) => {
     const client =
-      known.get(url) ?? new ControllerClient({ url, identity, primitives: native, clocks });
+      known.get(url) ?? new ControllerClient({ url, identity, primitives: native, clocks, travel });
     known.set(url, client);
     return client;
   };

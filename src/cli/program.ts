@@ -4,6 +4,7 @@
  */
 import { PanoramixError, asPanoramixError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { guardProcess } from './process-guard.ts';
 
 const STOP_MS_MAX = 20_000;
 
@@ -25,6 +26,9 @@ export interface Running {
  * @param start brings the role up; what it throws ends the program with its reason
  */
 export async function runProgram(log: Log, start: () => Promise<Running>): Promise<void> {
+  guardProcess(log);
+  // Nobody else reads what it writes, whatever writes it, nor connects to its sockets.
+  process.umask(0o077);
   const die = (thrown: unknown): void => {
     const error = asPanoramixError(thrown);
     log.error({ reason: error.code, stack: error.stack }, 'ended by an error that nobody handled');
@@ -72,6 +76,7 @@ export async function runProgram(log: Log, start: () => Promise<Running>): Promi
 
 /** Runs a verb that ends by itself; what it throws is said in one line on stderr. */
 export async function runVerb(act: () => Promise<number>): Promise<void> {
+  guardProcess();
   // Whoever reads us has had enough, such as `head`.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;

@@ -13,6 +13,7 @@ import { connectStore } from '../redis/embedded.ts';
 import { readClockReport } from '../redis/clock-report.ts';
 import { readKeyReport, type StoredKey } from '../redis/key-report.ts';
 import { readLoopReport, type StoredLoops } from '../redis/loop-report.ts';
+import { readProgramState, type ProgramState } from '../redis/program-report.ts';
 import { allQueueStats, type QueueStats } from '../redis/queue-stats.ts';
 import { fullnessOf, pressureOf, readFullness, type Pressure } from '../redis/pressure.ts';
 import { formatDuration, Terminal } from '../terminal.ts';
@@ -24,11 +25,15 @@ import {
   type DirectoryStatus,
 } from './status-directory.ts';
 
+import { printMail, readMailStatus, type MailStatus } from './status-mail.ts';
+
 export type { DirectoryStatus } from './status-directory.ts';
 
 /** What `status --json` prints; times are Unix ms. */
 export interface Status {
   readonly name: string;
+  /** Whether it runs; null where the configuration is of no program, `unknown` while the storage is down. */
+  readonly program: ProgramState | null;
   readonly storage:
     | { readonly state: 'up'; readonly pressure: Pressure; readonly full: number }
     | { readonly state: 'down'; readonly reason: string };
@@ -40,6 +45,8 @@ export interface Status {
   readonly keys: readonly KeyStatus[] | null;
   /** Null where no node runs here, or it runs for less than 10 s. */
   readonly loops: LoopStatus | null;
+  /** What senders are owed; null where no gateway has run here. */
+  readonly mail: MailStatus | null;
   /** Whether nothing needs an operator. */
   readonly ok: boolean;
 }
@@ -123,22 +130,31 @@ export async function readStatus(config: Config, nowMs = Date.now()): Promise<St
       const loops = loopStatus(await readLoopReport(store));
       const clock = clockStatus(await readClockReport(store));
       const keys = keyStatus(await readKeyReport(store));
+      const mail = await readMailStatus(store);
+      const program = isProgram(config) ? await readProgramState(store) : null;
       const failed = Object.values(queues).some((queue) => queue.failed > 0);
       const ok =
+        (program === null || program === 'running') &&
         pressure === 'open' &&
         isDirectoryWell(directory) &&
         !failed &&
         loops?.alarm !== true &&
         clock?.right !== false;
-      return { ...about, storage, queues, clock, keys, loops, ok };
+      return { ...about, program, storage, queues, clock, keys, loops, mail, ok };
     } finally {
       await store.close();
     }
   } catch (thrown) {
     const { code } = asPanoramixError(thrown);
     const storage = { state: 'down', reason: code } as const;
-    return { ...about, storage, queues: {}, clock: null, keys: null, loops: null, ok: false };
+    const program = isProgram(config) ? 'unknown' : null;
+    const none = { queues: {}, clock: null, keys: null, loops: null, mail: null };
+    return { ...about, program, storage, ...none, ok: false };
   }
+}
+
+function isProgram(config: Config): boolean {
+  return config.node !== undefined || config.controller !== undefined;
 }
 
 function keyStatus(keys: readonly StoredKey[] | null): KeyStatus[] | null {
@@ -183,6 +199,7 @@ function print(status: Status, terminal: Terminal): void {
   const { storage, directory } = status;
   const mark = status.ok ? terminal.paint('green', 'well') : terminal.paint('red', 'not well');
   terminal.line(`${status.name}: ${mark}`);
+  if (status.program !== null && storage.state === 'up') printProgram(status.program, terminal);
   terminal.line(
     storage.state === 'up'
       ? `storage    ${storage.pressure}, ${(100 * storage.full).toFixed(0)} % of what it may use`
@@ -192,6 +209,7 @@ function print(status: Status, terminal: Terminal): void {
   if (status.keys) printKeys(status.keys, terminal);
   if (status.clock) printClock(status.clock, terminal);
   if (status.loops) printLoops(status.loops, terminal);
+  if (status.mail) printMail(status.mail, terminal);
   const rows = Object.entries(status.queues);
   if (rows.length === 0) return;
   const width = Math.max(...rows.map(([name]) => name.length), 'queue'.length);
@@ -203,6 +221,18 @@ function print(status: Status, terminal: Terminal): void {
     const oldest = queue.oldestAgeMs === null ? '-' : formatDuration(queue.oldestAgeMs);
     terminal.line(`${name.padEnd(width)}  ${cells.join('  ')}  ${oldest}`);
   }
+}
+
+const PROGRAM_WORDS: Readonly<Record<ProgramState, string>> = {
+  running: 'running',
+  starting: 'starting: its log says what it waits for',
+  away: 'away: it does not run, what it has taken waits in its storage',
+  unknown: 'unknown: allow this user of Redis CLIENT LIST (ACL: +client|list)',
+};
+
+function printProgram(program: ProgramState, terminal: Terminal): void {
+  const text = `program    ${PROGRAM_WORDS[program]}`;
+  terminal.line(program === 'running' ? text : terminal.paint('red', text));
 }
 
 function printKeys(keys: readonly KeyStatus[], terminal: Terminal): void {

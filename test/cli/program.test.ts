@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
 import { stringify } from 'yaml';
@@ -30,8 +30,13 @@ async function lonelyMix(t: ExecutionContext): Promise<string> {
 }
 
 /** Starts it; gives what it says, and how it ends. */
-function startMix(t: ExecutionContext, config: string) {
-  const child = spawn(process.execPath, [MAIN, 'mix', '--config', config]);
+function startMix(
+  t: ExecutionContext,
+  config: string,
+  { verb = 'mix', env = {} }: { readonly verb?: string; readonly env?: NodeJS.ProcessEnv } = {},
+) {
+  const args = [MAIN, verb, '--config', config];
+  const child = spawn(process.execPath, args, { env: { ...process.env, ...env } });
   t.teardown(() => child.kill('SIGKILL'));
   const said: string[] = [];
   for (const stream of [child.stdout, child.stderr]) {
@@ -61,4 +66,30 @@ test('two nodes ran on one data directory', async (t) => {
   const third = startMix(t, config);
   await until(() => third.text().includes('waiting for it'));
   t.pass();
+});
+
+test('a data directory that others may write to is refused', async (t) => {
+  const config = await lonelyMix(t);
+  chmodSync(dirname(config), 0o770);
+  const mix = startMix(t, config);
+  t.deepEqual(await mix.ended, [2, null]);
+  t.regex(mix.text(), /may be written by others/);
+});
+
+test('a password of Redis stands in no line, whatever is wrong with it or with its URL', async (t) => {
+  const config = await lonelyMix(t);
+  for (const url of [
+    'redis://me:pass-word@127.0.0.1:9/',
+    'reddis://me:pass-word@127.0.0.1:9/',
+    '127.0.0.1:9/me:pass-word',
+  ]) {
+    for (const verb of ['mix', 'status']) {
+      const env = { REDIS_URL: url, PANORAMIX_LOG: 'debug' };
+      const mix = startMix(t, config, { verb, env });
+      const [code] = await mix.ended;
+      t.true(code !== 0, `${verb} ${url}`);
+      t.not(mix.text(), '');
+      t.notRegex(mix.text(), /pass-word/, `${verb} ${url}`);
+    }
+  }
 });

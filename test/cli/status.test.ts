@@ -1,12 +1,17 @@
 import { execFile } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { stringify } from 'yaml';
 import { readStatus, type Status } from '../../src/cli/status.ts';
 import { readConfig } from '../../src/config.ts';
 import { writeClockReport } from '../../src/redis/clock-report.ts';
 import { writeLoopReport, type StoredLoops } from '../../src/redis/loop-report.ts';
+import { writeMailCounts } from '../../src/redis/mail-report.ts';
+import { ReportStore } from '../../src/redis/report-store.ts';
+import { ReturnStore } from '../../src/redis/return-store.ts';
+import { native } from '../../src/crypto/native.ts';
+import { announceRunning } from '../../src/redis/program-report.ts';
 import { temporaryDataDir, temporaryStore } from '../redis/private-redis.ts';
 
 const [one, two] = ['1'.repeat(64), '2'.repeat(64)];
@@ -64,6 +69,44 @@ test('status --json has every node and link', async (t) => {
   t.like(loops, { alarm: false, due: 20, returned: 19 });
   t.deepEqual(loops?.nodes[one], { due: 20, returned: 19, round_trip_ms: 7_200 });
   t.deepEqual(Object.keys(loops?.links ?? {}).length, 2);
+});
+
+test('a node that does not run is not well, however well what it has left looks', async (t) => {
+  const { store, file } = await create(t);
+  const yaml = { name: 'mix-1', data_dir: dirname(file), controller: {} };
+  writeFileSync(file, stringify(yaml), { mode: 0o600 });
+  await writeLoopReport(store, LOOPS);
+  const starting = await show(file);
+  t.is(starting.code, 1);
+  t.regex(starting.text, /not well\nprogram {4}starting/);
+  announceRunning(store);
+  const running = await show(file);
+  t.is(running.code, 0, running.text);
+  t.regex(running.text, /: well\nprogram {4}running/);
+  // What a killed program leaves: everything but its connections.
+  await store.redis.client('SETNAME', 'somebody');
+  const away = await show(file, '--json');
+  t.is(away.code, 1);
+  const status = JSON.parse(away.text) as Status;
+  t.like(status, { program: 'away', storage: { state: 'up' }, loops: { alarm: false }, ok: false });
+});
+
+test('status shows what senders are owed, and what they were told', async (t) => {
+  const { store, file } = await create(t);
+  t.is((await readStatus(readConfig(file))).mail, null);
+  const keys = { primitives: native, storageKey: native.random(32) };
+  await new ReportStore(store, keys).keep('ab'.repeat(16), native.random(100));
+  await new ReturnStore(store, keys).remember('cd'.repeat(16), native.random(3_000));
+  await writeMailCounts(store, { 'bounce-repeated': 2, 'report-kept': 1 });
+  const { mail } = await readStatus(readConfig(file));
+  t.like(mail, { under_way: 0, reports_waiting: 1, counts: { 'report-kept': 1 } });
+  t.true((mail?.return_bytes ?? 0) > 3_000);
+  const { code, text } = await show(file);
+  t.is(code, 0, 'nothing of it needs an operator');
+  t.regex(
+    text,
+    /mail {7}0 under way, 1 reports wait, 0\.0 MB kept for bounces\n {2}bounce-repeated +2\n/,
+  );
 });
 
 test('an alarm is not well, and status says what follows from it', async (t) => {

@@ -34,6 +34,8 @@ export interface DemoOptions {
   readonly delayMeanMs: number;
   readonly exitDelayMeanMs: number;
   readonly ticksPerSecond: number;
+  /** Of each node; the owners' default else. */
+  readonly loopsPerSecond?: number;
   readonly snapshotLifetimeMs?: number;
   readonly keyLifetimeMs?: number;
   /** How long a mail is tried; at least a minute. */
@@ -41,6 +43,8 @@ export interface DemoOptions {
   readonly messageBytesMax?: number;
   readonly logLevel?: string;
   readonly redisMaxMemoryMb?: number;
+  /** `REDIS_URL` of programs that have no private Redis, by name: `mix-1`, or `mix-1.controller`. */
+  readonly redisUrls?: Readonly<Record<string, string>>;
   /**
    * Ports of each controller, mixes first: of its URL, and where it listens, if something stands in
    * between, such as a proxy that ends TLS. Both are one free port else.
@@ -105,7 +109,7 @@ function controllerConfig(peer: DemoPeer, port: number, options: DemoOptions): o
   return {
     name: peer.name,
     data_dir: peer.controllerDataDir,
-    ...common(options),
+    ...common(options, `${peer.name}.controller`),
     controller: {
       listen: `127.0.0.1:${port}`,
       catalog_url: peer.controllerUrl,
@@ -125,7 +129,7 @@ function nodeConfig(
   return {
     name: peer.name,
     data_dir: peer.nodeDataDir,
-    ...common(options),
+    ...common(options, peer.name),
     node: { controller_url: peer.controllerUrl },
     mixnet: {
       action: creates ? 'create' : 'join',
@@ -141,6 +145,7 @@ function nodeConfig(
           delay_mean_ms: options.delayMeanMs,
           ticks_per_second: options.ticksPerSecond,
           mixes_per_route: Math.min(3, options.mixes),
+          ...(options.loopsPerSecond && { loops_per_second: options.loopsPerSecond }),
           ...(options.expiryMs && { expiry_ms: options.expiryMs }),
         },
         ...(options.snapshotLifetimeMs && { snapshot_lifetime_ms: options.snapshotLifetimeMs }),
@@ -164,12 +169,17 @@ function nodeConfig(
   };
 }
 
-const NO_LIMIT = { mails_per_hour: 1_000_000, bytes_per_hour: 1_000_000_000_000 };
+const NO_LIMIT = {
+  mails_per_hour: 1_000_000,
+  bytes_per_hour: 1_000_000_000_000,
+  recipients_per_hour: 1_000_000,
+};
 
-function common(options: DemoOptions): object {
+function common(options: DemoOptions, program: string): object {
+  const url = options.redisUrls?.[program];
   return {
     ...(options.logLevel && { log_level: options.logLevel }),
-    redis: { max_memory_mb: options.redisMaxMemoryMb ?? 1024 },
+    redis: { max_memory_mb: options.redisMaxMemoryMb ?? 1024, ...(url && { url }) },
   };
 }
 

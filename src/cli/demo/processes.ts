@@ -37,6 +37,11 @@ export class Program {
     return this.#child !== null && this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
+  /** How it ended by itself; null while it runs, or where a signal ended it. */
+  get exitCode(): number | null {
+    return this.#child?.exitCode ?? null;
+  }
+
   /** Whether it ended although nobody asked it to. */
   get died(): boolean {
     return this.#child !== null && !this.running && !this.#stopping;
