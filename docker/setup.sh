@@ -25,6 +25,8 @@ test_needs=(
   dnsmasq:dnsmasq-base
   openssl:openssl
   tmux:tmux
+  cc:gcc
+  /usr/include/stdio.h:libc6-dev
 )
 
 main() {
