@@ -20,6 +20,10 @@ const { values } = parseArgs({
   },
 });
 
+// The programs are processes of their own: whoever ends this one ends them, too.
+const ending = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => ending.abort());
+
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 const figures = await runEpochs({
   keyLifetimeMs: KEY_MS,
@@ -29,7 +33,12 @@ const figures = await runEpochs({
   runMs: Number(values.minutes) * MINUTE_MS,
   patienceMs: 5 * MINUTE_MS,
   progressMs: MINUTE_MS,
+  signal: ending.signal,
   say,
+}).catch((thrown: unknown) => {
+  if (!ending.signal.aborted) throw thrown;
+  say('interrupted');
+  process.exit(1);
 });
 
 const machine = `${cpus()[0]?.model ?? 'unknown'}, ${availableParallelism()} cores, Node ${process.version}`;

@@ -5,6 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Finding } from '../redis/search-bytes.ts';
+import { DiskProbe, type DiskFigures } from './disk-probe.ts';
 import { KeyWatch, type Opened, type WatchedKey } from './key-watch.ts';
 import { countsByRun, countsOf, drops, keyRefusals, type Counts } from './node-counts.ts';
 import { startRealMixnet, type RealMixnet, type RealOptions } from './real-mixnet.ts';
@@ -29,6 +30,8 @@ export interface EpochRun {
   /** How long the last mail may take. */
   readonly patienceMs: number;
   readonly disturbances?: readonly Disturbance[];
+  /** Ends it early: rejects once all programs are stopped. */
+  readonly signal?: AbortSignal;
   readonly mixnet?: RealOptions;
   /** Told about once a minute how it goes, and of each disturbance. */
   readonly say: (line: string) => void;
@@ -57,6 +60,8 @@ export interface EpochFigures {
   readonly findings: readonly Finding[];
   readonly remains: readonly Finding[];
   readonly opened: Opened;
+  /** Of the disk that all programs sync to. */
+  readonly disk: DiskFigures;
   /** When the first mail was handed in, and the last key was looked at: Unix ms. */
   readonly fromMs: number;
   readonly untilMs: number;
@@ -79,24 +84,32 @@ export async function runEpochs(run: EpochRun): Promise<EpochFigures> {
   });
   const watch = new KeyWatch(real);
   const mail = new SteadyMail(real, run.mailsPerSecond);
+  const probe = new DiskProbe(real.folder);
   const ending = new AbortController();
   try {
     watch.start();
+    probe.start();
     const fromMs = Date.now();
     mail.start();
     const looking = Promise.all([
       repeat(ending.signal, SEALED_LOOK_MS, () => watch.tryLiving()),
       repeat(ending.signal, run.progressMs, async () =>
-        say(progressLine(real, watch, mail, fromMs)),
+        say(
+          `${progressLine(real, watch, mail, fromMs)}; a sync took at most ${seconds(probe.longestSince())}`,
+        ),
       ),
     ]);
     looking.catch(() => undefined);
     await disturb(run, real);
-    await sleep(Math.max(0, fromMs + run.runMs - Date.now()));
+    const { signal } = run;
+    await sleep(Math.max(0, fromMs + run.runMs - Date.now()), undefined, {
+      ...(signal && { signal }),
+    });
     await mail.stop(run.patienceMs);
     const untilMs = Date.now();
     ending.abort();
     await looking;
+    const disk = await probe.stop();
     const [first] = watch.keys();
     const planted = first === undefined ? [] : await watch.plant(first);
     watch.stop();
@@ -111,6 +124,7 @@ export async function runEpochs(run: EpochRun): Promise<EpochFigures> {
       findings,
       remains: watch.searchRemains(),
       opened,
+      disk,
       fromMs,
       untilMs,
     };
@@ -118,6 +132,7 @@ export async function runEpochs(run: EpochRun): Promise<EpochFigures> {
     ending.abort();
     mail.abandon();
     watch.stop();
+    await probe.stop().catch(() => undefined);
     await real.stop();
   }
 }
@@ -129,10 +144,11 @@ export function endedAtLeast(forMs: number, keyLifetimeMs: number): number {
 }
 
 /** The figures as lines of text. */
-export function tableOf({ mail, nodes, opened }: EpochFigures): string[] {
+export function tableOf({ mail, nodes, opened, disk }: EpochFigures): string[] {
   const width = Math.max(...nodes.map(({ node }) => node.length), 'node'.length);
   return [
     `mails ${mail.submitted}, delivered ${mail.delivered}, byte for byte ${mail.exact}, twice ${mail.twice}`,
+    `${disk.syncs} syncs of 4 kB beside them: median ${disk.medianMs.toFixed(1)} ms, longest ${seconds(disk.longestMs)}`,
     `latency median ${seconds(mail.medianMs)}, 95 % ${seconds(mail.p95Ms)}, latest ${seconds(mail.latestMs)}`,
     `${'node'.padEnd(width)}  keys  ended  refused for a key  all that did not go its way`,
     ...nodes.map(({ node, keys, ended, refusals, counts }) => {

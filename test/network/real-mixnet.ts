@@ -44,11 +44,14 @@ export interface RealMixnet {
 export type RealOptions = Partial<Omit<DemoOptions, 'folder' | 'providers'>> & {
   /** How far the clocks of these peers' machines are ahead, in ms (shifted-clock.ts must be preloaded). */
   readonly clocksMs?: Readonly<Record<string, number>>;
+  /** Told the folder of everything before anything is in it: for who gives some of it a disk of its own. */
+  readonly prepare?: (folder: string) => Promise<void>;
 };
 
 /** alpha.example and beta.example with receivers, three mixes; fast delays. */
 export async function startRealMixnet({
   clocksMs = {},
+  prepare,
   ...options
 }: RealOptions = {}): Promise<RealMixnet> {
   const folder = mkdtempSync(join(tmpdir(), 'panoramix-network-'));
@@ -56,6 +59,7 @@ export async function startRealMixnet({
     mkdirSync(join(folder, name), { mode: 0o700 });
     writeFileSync(join(folder, name, 'clock'), String(aheadMs));
   }
+  await prepare?.(folder);
   const ports = await freePorts(4);
   const boxes = ['alpha', 'alpha-passed', 'beta', 'beta-passed'].map((name) =>
     join(folder, 'mail', name),

@@ -7,6 +7,9 @@ import { once } from 'node:events';
 import { readFileSync, renameSync } from 'node:fs';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { RedisDialogue } from '../crash/redis-dialogue.ts';
+import { adds, isScript, touches } from '../crash/redis-step.ts';
+import type { RedisFrame } from '../crash/step.ts';
 
 /** What a node asks of its Redis, by what the README of src/redis calls it. */
 export type RedisStep =
@@ -56,7 +59,7 @@ export class RedisSteps {
 
   #connect(node: Socket): void {
     const redis = createConnection(this.#hidden);
-    const commands = new CommandReader();
+    const dialogue = new RedisDialogue();
     const cut = (): void => {
       node.destroy();
       redis.end();
@@ -64,8 +67,8 @@ export class RedisSteps {
       setTimeout(() => redis.destroy(), DRAIN_MS).unref();
     };
     node.on('data', (chunk: Buffer) => {
-      for (const { bytes, words } of commands.read(chunk)) {
-        const step = stepOf(words);
+      for (const { bytes, frame } of dialogue.requests(chunk)) {
+        const step = frame?.protocol === 'redis' ? stepOf(frame) : null;
         if (step !== null && !this.onStep(step, 'asked')) {
           cut();
           return;
@@ -94,69 +97,13 @@ export class RedisSteps {
   }
 }
 
-interface Command {
-  /** As they came. */
-  readonly bytes: Buffer;
-  /** Its words, long values cut off. */
-  readonly words: readonly string[];
-}
-
-const WORD_BYTES_MAX = 256;
-const CRLF_BYTES = 2;
-
-/** Takes commands apart: `*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`, as every client of ours sends them. */
-class CommandReader {
-  #rest: Buffer = Buffer.alloc(0);
-
-  /** The commands that are whole by now. */
-  read(chunk: Buffer): Command[] {
-    this.#rest = Buffer.concat([this.#rest, chunk]);
-    const commands: Command[] = [];
-    for (;;) {
-      const command = this.#first();
-      if (command === null) return commands;
-      commands.push(command);
-      this.#rest = this.#rest.subarray(command.bytes.length);
-    }
-  }
-
-  #first(): Command | null {
-    const head = this.#number(0, '*');
-    if (head === null) return null;
-    const words: string[] = [];
-    let at = head.end;
-    for (let i = 0; i < head.value; i++) {
-      const length = this.#number(at, '$');
-      if (length === null) return null;
-      const end = length.end + length.value;
-      if (this.#rest.length < end + CRLF_BYTES) return null;
-      const shown = Math.min(end, length.end + WORD_BYTES_MAX);
-      words.push(this.#rest.toString('latin1', length.end, shown));
-      at = end + CRLF_BYTES;
-    }
-    return { bytes: this.#rest.subarray(0, at), words };
-  }
-
-  #number(at: number, mark: '*' | '$'): { readonly value: number; readonly end: number } | null {
-    const end = this.#rest.indexOf('\r\n', at);
-    if (end < 0) return null;
-    const line = this.#rest.toString('latin1', at, end);
-    if (!new RegExp(`^\\${mark}\\d+$`).test(line)) throw new Error(`no command: ${line}`);
-    return { value: Number(line.slice(1)), end: end + CRLF_BYTES };
-  }
-}
-
-/** Which step a command is; null for all others. Scripts are known by the keys that they get. */
-function stepOf(words: readonly string[]): RedisStep | null {
-  const name = words[0]?.toUpperCase();
-  if (name === 'HEXISTS') return words[1]?.includes(':tags:') === true ? 'tag lookup' : null;
-  if (name !== 'EVALSHA' && name !== 'EVAL') return null;
-  const keys = words.slice(3, 3 + Number(words[2]));
-  const has = (part: string): boolean => keys.some((key) => key.includes(part));
-  if (has(':tags:')) return 'commit';
-  if (keys.some((key) => key.endsWith(':mixing:id'))) return 'mixing job';
-  if (keys.some((key) => /:outbound-[^:]*:id$/.test(key))) return 'outbound job';
-  if (keys.length === 1 && has(':record:')) return 'removal of a record';
-  if (has(':record:') && has(':sent:')) return 'packet of a tick';
-  return null;
+/** Which step a command is, or a whole transaction; null for all others. */
+function stepOf(frame: RedisFrame): RedisStep | null {
+  if (frame.command === 'HEXISTS' && touches(frame, /:tags:/)) return 'tag lookup';
+  if (adds(frame, /^mixing$/)) return 'mixing job';
+  if (adds(frame, /^outbound-/)) return 'outbound job';
+  if (!isScript(frame)) return null;
+  if (touches(frame, /:tags:/)) return 'commit';
+  if (touches(frame, /:record:/, /:records:/, /:sent:/)) return 'packet of a tick';
+  return frame.keys.length === 1 && touches(frame, /:record:/) ? 'removal of a record' : null;
 }

@@ -20,10 +20,13 @@ export interface StoredMail {
 export async function readMaildir(folder: string): Promise<StoredMail[]> {
   const names = await readdir(join(folder, 'new')).catch(() => []);
   names.sort((a, b) => arrivalMicroseconds(a) - arrivalMicroseconds(b));
-  return Promise.all(names.map(async (name) => parse(await readFile(join(folder, 'new', name)))));
+  return Promise.all(
+    names.map(async (name) => parseStored(await readFile(join(folder, 'new', name)))),
+  );
 }
 
-function parse(raw: Buffer): StoredMail {
+/** One file of a Maildir. */
+export function parseStored(raw: Buffer): StoredMail {
   // latin1 keeps every byte as one character.
   const text = raw.toString('latin1');
   const top =

@@ -38,6 +38,30 @@ postfixTest('a test process that is killed leaves no Postfix behind', async (t) 
   t.false(existsSync(folder));
 });
 
+postfixTest(
+  'kill -9 ends all of an instance, and what it had accepted comes after a start',
+  async (t) => {
+    const [postfix, other] = [await startPostfix(options), await startPostfix(options)];
+    t.teardown(() => Promise.all([postfix.stop(), other.stop()]));
+    const to = 'ada@alpha.example';
+    const [first, second] = [mail(), mail()];
+    await postfix.submit({ from: '', to: [to], message: first });
+    await postfix.kill();
+    t.false(await postfix.isRunning());
+    t.true(await other.isRunning(), 'the other instance is none of its children');
+    await t.throwsAsync(postfix.submit({ from: '', to: [to], message: mail() }));
+    await postfix.kill();
+    await postfix.start();
+    t.true(await postfix.isRunning());
+    await postfix.submit({ from: '', to: [to], message: second });
+    // Killed between a mail's file and its place in the queue, it has written two of the first.
+    const isThere = async (count: number): Promise<boolean> =>
+      new Set((await postfix.waitForMail(to, count)).map(({ message }) => message.toString()))
+        .size === 2;
+    t.true((await isThere(2)) || (await isThere(3)));
+  },
+);
+
 test('dots are stuffed and the last line gets its end', (t) => {
   t.is(stuff('.a\r\nb\r\n..\r\nc').toString(), '..a\r\nb\r\n...\r\nc\r\n.');
   t.is(stuff('a\r\n').toString(), 'a\r\n.');

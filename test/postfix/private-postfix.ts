@@ -10,7 +10,7 @@
 import { execFile, spawn } from 'node:child_process';
 import type { ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, chown, mkdir, mkdtemp, readFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, mkdtemp, readdir, readFile, readlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -81,7 +81,7 @@ export async function startPostfix(options: PostfixOptions): Promise<PrivatePost
   });
   const postfix = new PrivatePostfix(folder, etc, ports, startReaper(folder));
   try {
-    await run('postfix', ['-c', etc, 'start'], { env: environment });
+    await postfix.start();
     await postfix.waitForLog(/daemon started/);
   } catch (error) {
     const log = await postfix.log();
@@ -104,6 +104,24 @@ export class PrivatePostfix {
     this.ports = ports;
     this.#etc = etc;
     this.#reaper = reaper;
+  }
+
+  /** Starts the master, as the service manager does after its death. */
+  async start(): Promise<void> {
+    await run('postfix', ['-c', this.#etc, 'start'], { env: environment });
+  }
+
+  /** kill -9 of the master and all of its children, which are its process group, at one moment. */
+  async kill(): Promise<void> {
+    const master = await this.#masterPid();
+    if (master === null) return;
+    process.kill(-master, 'SIGKILL');
+    while ((await processesIn(this.#queue)).length > 0) await sleep(5);
+  }
+
+  /** Whether its master runs. */
+  async isRunning(): Promise<boolean> {
+    return (await this.#masterPid()) !== null;
   }
 
   /** Submits a mail as a user's program does; `port` chooses another service. */
@@ -170,6 +188,16 @@ export class PrivatePostfix {
     await gone;
   }
 
+  get #queue(): string {
+    return join(this.folder, 'queue');
+  }
+
+  async #masterPid(): Promise<number | null> {
+    const text = await readFile(join(this.#queue, 'pid/master.pid'), 'utf8').catch(() => '');
+    const pid = Number(text.trim());
+    return (await processesIn(this.#queue)).includes(pid) ? pid : null;
+  }
+
   async #until<T>(what: string, timeoutMs: number, look: () => Promise<T | null>): Promise<T> {
     const endMs = Date.now() + timeoutMs;
     for (;;) {
@@ -182,6 +210,13 @@ export class PrivatePostfix {
       await sleep(50);
     }
   }
+}
+
+/** Process ids of all whose work folder is this: of an instance's master and its children. */
+async function processesIn(folder: string): Promise<number[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const at = await Promise.all(pids.map((pid) => readlink(`/proc/${pid}/cwd`).catch(() => null)));
+  return pids.filter((_, i) => at[i] === folder).map(Number);
 }
 
 type Reaper = ChildProcessByStdio<Writable, null, null>;

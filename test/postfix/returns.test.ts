@@ -1,4 +1,5 @@
 /** The way of a bounce to the gateway's return address, and no further. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import { simpleParser } from 'mailparser';
 import { native } from '../../src/crypto/native.ts';
@@ -27,10 +28,11 @@ beforePostfixTests(async () => {
   mailboxes = await startRecordingFilter(mailboxPort, 'smtp', () => full);
   postfix = await startPostfix({
     name: 'beta',
-    domains: { 'beta.example': ['bob', 'full'] },
+    domains: { 'beta.example': ['bob', 'full', 'away'] },
     ports,
-    routes: { 'full@beta.example': mailboxPort },
+    routes: { 'full@beta.example': mailboxPort, 'away@beta.example': await freePort() },
     settings: {
+      delay_warning_time: '1s',
       virtual_alias_maps: 'inline:{ {list@beta.example=bob@beta.example,gone@nowhere.example} }',
     },
   });
@@ -77,6 +79,18 @@ postfixTest('a mailbox that is full refuses for good: over quota', async (t) => 
   t.is(failed?.status, '5.2.2');
   t.is(failed?.final, 'full@beta.example');
   t.regex(failed?.reply ?? '', /^552 5\.2\.2 Mailbox full/);
+});
+
+postfixTest('NOTIFY=SUCCESS: the gateway hears who got it, and nothing else unasked', async (t) => {
+  const [told, ...more] = await bounceOf('bob@beta.example', ' NOTIFY=SUCCESS');
+  t.deepEqual(more, []);
+  t.deepEqual(told?.recipients, [sender]);
+  const bob = { original: 'bob@beta.example', final: 'bob@beta.example' };
+  t.deepEqual(readBounce(canonicalise(Buffer.from(told?.message ?? ''))), [
+    { ...bob, action: 'delivered', status: '2.0.0', reply: null },
+  ]);
+  t.deepEqual(await bounceOf('bob@beta.example'), []);
+  t.deepEqual(await bounceOf('bob@beta.example', ' NOTIFY=FAILURE,DELAY'), []);
 });
 
 postfixTest('NOTIFY=NEVER is kept: nothing comes back', async (t) => {
@@ -127,3 +141,22 @@ postfixTest('while the gateway is down bounces wait, and are there when it is ba
   await postfix.waitForQueue((queue) => queue.length === 0);
   t.is(door.mails.length, 1);
 });
+
+// The last: this mail stays in the queue.
+postfixTest(
+  'a mailbox server is away: the gateway hears of the delay, where that is set up',
+  async (t) => {
+    const before = door.mails.length;
+    const answers = await dialogue(
+      postfix.ports.exit,
+      transaction(sender, ['away@beta.example'], `${mail()}.\r\n`),
+    );
+    t.regex(answers[5] ?? '', /^250 /);
+    for (let time = 0; door.mails.length === before && time < 20; time++) {
+      await sleep(500);
+      await postfix.flush();
+    }
+    const [late] = readBounce(canonicalise(Buffer.from(door.mails[before]?.message ?? ''))) ?? [];
+    t.like(late, { original: 'away@beta.example', action: 'delayed', status: '4.4.1' });
+  },
+);
