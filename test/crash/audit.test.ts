@@ -107,6 +107,18 @@ for (const [what, second, kills, cause] of [
   ['a kill of the Redis of the exit', {}, [at(`${exit}.redis`, 900)], null],
   ['a kill of its Postfix', {}, [at(`${exit}.postfix`, 900)], 'postfix died unheard'],
   [
+    'a kill of its Postfix, and one of the exit later',
+    {},
+    [at(exit, 8_000), at(`${exit}.postfix`, 900)],
+    'postfix died unheard',
+  ],
+  [
+    'a kill of the exit, and one of its Postfix later',
+    {},
+    [at(`${exit}.postfix`, 8_000), at(exit, 900)],
+    'exit died',
+  ],
+  [
     'one mail of the queue, its Postfix killed',
     { queueId: 'AA' },
     [at(`${exit}.postfix`, 2_000)],

@@ -199,16 +199,30 @@ function wayOf(kind: MailKind, { entry, exit }: Direction): Way {
 
 function causeOf(pair: readonly Copy[], way: Way, kills: readonly Kill[]): TwiceCause {
   const [first, second] = pair as readonly [Copy, Copy];
-  const fromMs = first.takenAtMs - way.beforeMs;
-  const died = (names: readonly string[], untilMs: number): boolean =>
-    kills.some(({ victim, atMs }) => names.includes(victim) && atMs >= fromMs && atMs <= untilMs);
   const takers = way.takers.map((name) => `${name}.postfix`);
+  const died = (names: readonly string[], untilMs: number): Kill | undefined =>
+    nearest(kills, names, first.takenAtMs, { beforeMs: way.beforeMs, untilMs });
   if (first.queueId === second.queueId) {
-    return died(takers, second.atMs) ? 'postfix delivered twice' : null;
+    return died(takers, second.atMs) === undefined ? null : 'postfix delivered twice';
   }
-  if (died(way.givers, first.takenAtMs + AFTER_MS)) return 'exit died';
-  // Its queue file was whole, so the mail comes out of it after the next start.
-  return died(takers, first.takenAtMs + AFTER_MS) ? 'postfix died unheard' : null;
+  const death = died([...way.givers, ...takers], first.takenAtMs + AFTER_MS);
+  if (death === undefined) return null;
+  // Where Postfix died, its queue file was whole, so the mail comes out of it after the next start.
+  return takers.includes(death.victim) ? 'postfix died unheard' : 'exit died';
+}
+
+/** The kill of one of these that was nearest to a time, from `beforeMs` before it until `untilMs`. */
+function nearest(
+  kills: readonly Kill[],
+  names: readonly string[],
+  toMs: number,
+  { beforeMs, untilMs }: { beforeMs: number; untilMs: number },
+): Kill | undefined {
+  return kills
+    .filter(
+      ({ victim, atMs }) => names.includes(victim) && atMs >= toMs - beforeMs && atMs <= untilMs,
+    )
+    .toSorted((a, b) => Math.abs(a.atMs - toMs) - Math.abs(b.atMs - toMs))[0];
 }
 
 function firstOf(copies: readonly Copy[]): number[] {
