@@ -14,15 +14,8 @@ import type { RedisAddress, WorkerClient } from './clients.ts';
 import { requireDurable } from './durability.ts';
 import { endServerIfLast, PROGRAM } from './end-server.ts';
 import { trimEvents } from './events.ts';
-import {
-  fullnessOf,
-  pressureOf,
-  readFullness,
-  restBytesOf,
-  RESTS_ONLY_FROM,
-  roomBytesOf,
-} from './pressure.ts';
-import type { Pressure, Rests } from './pressure.ts';
+import { pressureOf, readFullness, restsOf, roomBytesOf } from './pressure.ts';
+import type { Fullness, Pressure, Rests } from './pressure.ts';
 import {
   applySettings,
   ensureServer,
@@ -59,8 +52,10 @@ export interface Store {
   pressure(): Pressure;
   /** Bytes that may be added before entry closes, as of then; null where there is no limit. */
   roomBytes(): number | null;
-  /** Whether fragments are taken only of messages whose rest has room, and the room for all rests; as of then. */
+  /** Whether fragments are taken only of messages whose rest has room, and the room for all rests; as of now. */
   rests(): Rests;
+  /** Counts bytes that were written, until a measurement has seen them. */
+  wrote(bytes: number): void;
   /** How far the machine's clock, by which BullMQ and Redis go, is ahead of the time that callers go by; ms. */
   aheadMs(): number;
   /** Runs before the connections close, in reverse order: for workers and queues. */
@@ -160,7 +155,10 @@ class OpenStore implements Store {
   #worker: WorkerClient | null = null;
   #pressure: Pressure = 'entry-closed';
   #roomBytes: number | null = 0;
-  #rests: Rests = { only: false, bytesMax: null };
+  #fullness: Fullness = { memory: null, disk: null };
+  /** All that was written, and how much of it `#fullness` has seen for sure. */
+  #wroteBytes = 0;
+  #seenBytes = 0;
   #sampling: NodeJS.Timeout | null = null;
   #stopWatching: (() => Promise<void>) | null = null;
   #stopRewriting: (() => void) | null = null;
@@ -225,7 +223,11 @@ class OpenStore implements Store {
   }
 
   rests(): Rests {
-    return this.#rests;
+    return restsOf(this.#fullness, this.#wroteBytes - this.#seenBytes);
+  }
+
+  wrote(bytes: number): void {
+    this.#wroteBytes += bytes;
   }
 
   beforeClose(close: () => Promise<void>): void {
@@ -255,13 +257,11 @@ class OpenStore implements Store {
   async #sample(): Promise<void> {
     try {
       const before = this.#pressure;
-      const fullness = await readFullness(this.redis, this.#paths?.dir ?? null);
-      this.#pressure = pressureOf(fullness);
-      this.#roomBytes = roomBytesOf(fullness);
-      this.#rests = {
-        only: fullnessOf(fullness) >= RESTS_ONLY_FROM,
-        bytesMax: restBytesOf(fullness),
-      };
+      const wroteBytes = this.#wroteBytes;
+      this.#fullness = await readFullness(this.redis, this.#paths?.dir ?? null);
+      this.#seenBytes = Math.max(this.#seenBytes, wroteBytes);
+      this.#pressure = pressureOf(this.#fullness);
+      this.#roomBytes = roomBytesOf(this.#fullness);
       if (before !== this.#pressure && this.#sampling !== null) {
         this.log.warn({ from: before, to: this.#pressure }, 'Storage pressure changed');
       }

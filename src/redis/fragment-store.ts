@@ -179,9 +179,9 @@ export class FragmentStore {
       );
     }
     const id = this.idOf(messageId);
-    const rests = this.#store.rests();
     const { fragmentsMax, messagesMax, bytesMax, restBytesMax, lifetimeMsMax } = this.limits;
     const sealed = this.#sealing.seal(bytes, context(id, index));
+    const rests = this.#store.rests();
     return {
       keys: this.#keys(id),
       values: [id, index, total, expiryMs, sealed, nowMs].concat(

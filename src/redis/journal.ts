@@ -134,8 +134,9 @@ export class Journal {
         for (const { tag } of sorted) this.#uncertain.add(tag);
         throw thrown;
       });
-      group.forEach(({ position, tag }, index) => {
+      group.forEach(({ entry, position, tag }, index) => {
         const result = String(replies[index]) as CommitResult;
+        if (result === 'committed') this.#store.wrote(lengthOf(entry.outcome));
         const ours = this.#uncertain.delete(tag) && result === 'replayed';
         results[position] = ours ? 'committed' : result;
       });
@@ -230,4 +231,11 @@ export class Journal {
   #count(endpointId: string): string {
     return `${this.#store.prefix}:tags:${endpointId}`;
   }
+}
+
+/** Bytes that an outcome keeps in the store, but for what is small. */
+function lengthOf(outcome: Outcome): number {
+  if (outcome.kind === 'none') return 0;
+  if (outcome.kind === 'forward') return outcome.packet.length;
+  return outcome.fragment.bytes.length + (outcome.ack?.packet.length ?? 0);
 }

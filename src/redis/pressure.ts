@@ -28,6 +28,9 @@ export const SETTLE_ONLY_FROM = 0.8;
  */
 const DISK_RESERVE_BYTES = 256 * 1024 * 1024;
 
+/** jemalloc rounds the length of a value up by as much as a quarter: 33 kB take 40. */
+const MEMORY_OF_BYTE = 1.25;
+
 /** How full it is; null where that is not known or has no limit. */
 export interface Fullness {
   readonly memory: { readonly usedBytes: number; readonly maxBytes: number } | null;
@@ -75,10 +78,21 @@ export function roomBytesOf(fullness: Fullness): number | null {
   return rooms.length === 0 ? null : Math.max(0, Math.min(...rooms));
 }
 
-/** Bytes between `RESTS_ONLY_FROM` and `SETTLE_ONLY_FROM`, the fewer; null where nothing has a limit. */
-export function restBytesOf(fullness: Fullness): number | null {
-  const rooms = sizesOf(fullness).map(({ all }) => (SETTLE_ONLY_FROM - RESTS_ONLY_FROM) * all);
-  return rooms.length === 0 ? null : Math.floor(Math.min(...rooms));
+/**
+ * What there is for the rest of messages: from `RESTS_ONLY_FROM`, or from what is held where that is more, to `SETTLE_ONLY_FROM`.
+ * @param addedBytes written since it was measured: on a busy machine what comes between two measurements would use up the room
+ */
+export function restsOf(fullness: Fullness, addedBytes: number): Rests {
+  const sizes = sizesOf(fullness).map(({ held, all }) => {
+    return { held: held + MEMORY_OF_BYTE * addedBytes, all };
+  });
+  const rooms = sizes.map(({ held, all }) => {
+    return (SETTLE_ONLY_FROM * all - Math.max(held, RESTS_ONLY_FROM * all)) / MEMORY_OF_BYTE;
+  });
+  return {
+    only: sizes.some(({ held, all }) => held >= RESTS_ONLY_FROM * all),
+    bytesMax: rooms.length === 0 ? null : Math.max(0, Math.floor(Math.min(...rooms))),
+  };
 }
 
 /**

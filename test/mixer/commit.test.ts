@@ -66,6 +66,7 @@ function createExit(
   const own = Object.create(store(), {
     prefix: { value: `{panoramix}:${endpointId}` },
     rests: { value: () => store().rests() },
+    wrote: { value: (bytes: number) => store().wrote(bytes) },
   }) as Store;
   const records = new Records(own, { primitives: native, storageKeys: () => storageKey });
   const fragments = new FragmentStore(own, { primitives: native, storageKey, limits });

@@ -4,7 +4,7 @@ import test from 'ava';
 
 import { native } from '../../src/crypto/native.ts';
 import { Journal } from '../../src/redis/journal.ts';
-import { pressureOf, restBytesOf, roomBytesOf } from '../../src/redis/pressure.ts';
+import { pressureOf, restsOf, roomBytesOf } from '../../src/redis/pressure.ts';
 import type { Fullness, Pressure } from '../../src/redis/pressure.ts';
 import { openQueue, openWorker } from '../../src/redis/queues.ts';
 import { queueStats } from '../../src/redis/queue-stats.ts';
@@ -48,11 +48,23 @@ test('the room is what may be added before entry closes', (t) => {
   }
 });
 
-test('for the rest of messages there is a tenth of all', (t) => {
-  t.is(restBytesOf({ memory: null, disk: null }), null);
-  const memory = { usedBytes: 900, maxBytes: 1_000 };
-  t.is(restBytesOf({ memory, disk: null }), 100);
-  t.is(restBytesOf({ ...disk(44, 700), memory: { ...memory, maxBytes: 1e12 } }), 100 * MEBIBYTE);
+function memory(usedBytes: number): Fullness {
+  return { memory: { usedBytes, maxBytes: 1_000 }, disk: null };
+}
+
+test('for the rest of messages there is a tenth of all, or what is left of it, and a value takes a quarter more', (t) => {
+  t.deepEqual(restsOf({ memory: null, disk: null }, 9e9), { only: false, bytesMax: null });
+  t.deepEqual(restsOf(memory(600), 0), { only: false, bytesMax: 80 });
+  t.deepEqual(restsOf(memory(700), 0), { only: true, bytesMax: 80 });
+  t.deepEqual(restsOf(memory(750), 0), { only: true, bytesMax: 40 });
+  t.deepEqual(restsOf(memory(900), 0), { only: true, bytesMax: 0 });
+  const both = { memory: { usedBytes: 0, maxBytes: 1e12 }, disk: disk(44, 700).disk };
+  t.is(restsOf(both, 0).bytesMax, 80 * MEBIBYTE);
+});
+
+test('what was added since a measurement counts as held, with a quarter more', (t) => {
+  t.deepEqual(restsOf(memory(600), 79), { only: false, bytesMax: 80 });
+  t.deepEqual(restsOf(memory(600), 120), { only: true, bytesMax: 40 });
 });
 
 test('a filling store closes its entry, then all but settling, before Redis is full; then it drains', async (t) => {
