@@ -112,10 +112,16 @@ export async function runEpochs(run: EpochRun): Promise<EpochFigures> {
     const disk = await probe.stop();
     const [first] = watch.keys();
     const planted = first === undefined ? [] : await watch.plant(first);
-    watch.stop();
     // While all stores are up: what they hold in their files is what whoever takes the disk has.
+    let opened = await watch.openWithWhatIsLeft();
+    const lastTryMs = Date.now() + run.patienceMs;
+    while (opened.ofLiving === 0 && Date.now() < lastTryMs) {
+      // Where the machine is busy, all keys that were looked at may have ended meanwhile.
+      await watch.tryLiving();
+      opened = await watch.openWithWhatIsLeft();
+    }
+    watch.stop();
     const findings = await watch.searchEnded();
-    const opened = await watch.openWithWhatIsLeft();
     for (const node of real.mixnet.nodes) await node.stop();
     return {
       mail: mail.figures(),

@@ -139,13 +139,15 @@ export class KeyWatch {
 
   /** Tries everything that is left and may be a key on the sealed packets: whose packets it opens. */
   async openWithWhatIsLeft(): Promise<Opened> {
+    // Those that end while files are read were there, and may be found.
+    const ended = new Set(this.ended());
     const candidates = await this.#candidates();
-    const opens = ({ sealed }: WatchedKey): boolean => openedSources(sealed, candidates).length > 0;
+    const opened = this.keys().filter(({ sealed }) => openedSources(sealed, candidates).length > 0);
     return {
-      ofEnded: this.ended()
-        .filter(opens)
+      ofEnded: opened
+        .filter((key) => ended.has(key))
         .map(({ node, endpointId }) => `${node} ${endpointId}`),
-      ofLiving: this.keys().filter((key) => key.goneMs === null && opens(key)).length,
+      ofLiving: opened.filter((key) => !ended.has(key)).length,
       tried: candidates.length,
     };
   }
