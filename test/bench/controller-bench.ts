@@ -9,18 +9,17 @@ import { Agent, request } from 'node:http';
 import { Agent as TlsAgent, request as requestTls } from 'node:https';
 import { parseArgs } from 'node:util';
 import { signRead } from '../../src/api/http-signature.ts';
-import { CONTINUOUS } from '../../src/api/endpoint.ts';
 import { LIST_LIMIT_MAX, POST_LIST_BYTES_MAX, POST_LIST_MAX } from '../../src/api/message.ts';
 import { signRequest } from '../../src/api/signed.ts';
 import { toBase64url, toHex } from '../../src/bytes.ts';
 import { ControllerClient } from '../../src/client/controller.ts';
 import { createIdentity, type Identity } from '../../src/crypto/keys.ts';
 import { native } from '../../src/crypto/native.ts';
+import { ENDPOINT, openBenchEndpoint } from './bench-endpoint.ts';
 import type { Answer, Served } from './controller-process.ts';
 
 /** Connections that are busy at once: nodes of a small mixnet. */
 const CONNECTIONS = 16;
-const ENDPOINT = 'bench';
 const INFO = { resource: 'message', operation: 'create' };
 
 /** One kind of work, over all rounds. */
@@ -93,20 +92,7 @@ class Bench {
   }
 
   async open(): Promise<void> {
-    const { peerId } = this.#identity;
-    await this.#client.registerPeer('bench');
-    const data = {
-      peer_id: peerId,
-      endpoint_id: ENDPOINT,
-      endpoint_type: CONTINUOUS,
-      endpoint_params: '',
-      description: '',
-      status: 'OPEN' as const,
-      size_min: 0,
-      size_max: 65_536,
-    };
-    const info = { resource: 'endpoint', operation: 'create' };
-    await this.#client.createEndpoint(data, await this.#client.decideAlone({ data, info }));
+    await openBenchEndpoint(this.#client, this.#identity.peerId);
   }
 
   async measure(messageBytes: number, messages: number, rounds: number): Promise<Figure[]> {

@@ -5,13 +5,13 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { parseArgs } from 'node:util';
-import { CONTINUOUS } from '../../src/api/endpoint.ts';
 import { toBase64url, toHex } from '../../src/bytes.ts';
 import { ControllerClient } from '../../src/client/controller.ts';
 import { createIdentity } from '../../src/crypto/keys.ts';
 import { native } from '../../src/crypto/native.ts';
 import { createNodeHttp } from '../../src/mixer/node-http.ts';
 import { median } from '../soak/trend.ts';
+import { ENDPOINT, openBenchEndpoint } from './bench-endpoint.ts';
 import type { Served } from './controller-process.ts';
 
 const { values } = parseArgs({
@@ -21,7 +21,6 @@ const { values } = parseArgs({
   },
 });
 const PACKET_BYTES = 33_104;
-const ENDPOINT = 'bench';
 
 const identity = createIdentity(native);
 const { peerId } = identity;
@@ -35,7 +34,7 @@ try {
     fetch: new ControllerClient(common),
     'node:http': new ControllerClient({ ...common, travel: createNodeHttp() }),
   };
-  await open(clients.fetch);
+  await openBenchEndpoint(clients.fetch, peerId);
   const tookUs = new Map<string, number[]>(Object.keys(clients).map((way) => [way, []]));
   // The first round warms up and does not count.
   for (let round = 0; round <= Number(values.rounds); round++) {
@@ -56,22 +55,6 @@ try {
 } finally {
   child.disconnect();
   await once(child, 'exit');
-}
-
-async function open(client: ControllerClient): Promise<void> {
-  await client.registerPeer('bench');
-  const data = {
-    peer_id: peerId,
-    endpoint_id: ENDPOINT,
-    endpoint_type: CONTINUOUS,
-    endpoint_params: '',
-    description: '',
-    status: 'OPEN' as const,
-    size_min: 0,
-    size_max: 65_536,
-  };
-  const info = { resource: 'endpoint', operation: 'create' };
-  await client.createEndpoint(data, await client.decideAlone({ data, info }));
 }
 
 /** Processor time of this process for each post, µs. */
