@@ -154,8 +154,8 @@ class OpenStore implements Store {
   readonly #isVisitor: boolean;
   #worker: WorkerClient | null = null;
   #pressure: Pressure = 'entry-closed';
-  #roomBytes: number | null = 0;
-  #fullness: Fullness = { memory: null, disk: null };
+  /** As last measured; null before that. */
+  #fullness: Fullness | null = null;
   /** All that was written, and how much of it `#fullness` has seen for sure. */
   #wroteBytes = 0;
   #seenBytes = 0;
@@ -219,11 +219,13 @@ class OpenStore implements Store {
   }
 
   roomBytes(): number | null {
-    return this.redis.status === 'ready' ? this.#roomBytes : 0;
+    if (this.redis.status !== 'ready' || this.#fullness === null) return 0;
+    return roomBytesOf(this.#fullness);
   }
 
   rests(): Rests {
-    return restsOf(this.#fullness, this.#wroteBytes - this.#seenBytes);
+    const fullness = this.#fullness ?? { memory: null, disk: null };
+    return restsOf(fullness, this.#wroteBytes - this.#seenBytes);
   }
 
   wrote(bytes: number): void {
@@ -261,7 +263,6 @@ class OpenStore implements Store {
       this.#fullness = await readFullness(this.redis, this.#paths?.dir ?? null);
       this.#seenBytes = Math.max(this.#seenBytes, wroteBytes);
       this.#pressure = pressureOf(this.#fullness);
-      this.#roomBytes = roomBytesOf(this.#fullness);
       if (before !== this.#pressure && this.#sampling !== null) {
         this.log.warn({ from: before, to: this.#pressure }, 'Storage pressure changed');
       }
