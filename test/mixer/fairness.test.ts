@@ -3,7 +3,7 @@ import test from 'ava';
 import { toHex } from '../../src/bytes.ts';
 import { createIdentity } from '../../src/crypto/keys.ts';
 import { native } from '../../src/crypto/native.ts';
-import { Outbound } from '../../src/mixer/outbound.ts';
+import type { Outbound } from '../../src/mixer/outbound.ts';
 import { signEnvelope, type Envelope } from '../../src/mixnet/envelope.ts';
 import { MailStore } from '../../src/redis/mail-store.ts';
 import { queueStats } from '../../src/redis/queue-stats.ts';
@@ -80,23 +80,14 @@ test('a mail of one fragment waited for all of a large one of somebody else', as
 
 test('after a restart, too: the queue itself knows how far it has come', async (t) => {
   const parts = await outboundParts(store());
-  const { exit, outbound, queues, records, sent, counters, expired } = parts;
+  const { exit, outbound } = parts;
   const mails = await openMails();
   await prepare(outbound, parts, mails, { from: 'eve@alpha.example', fragments: 70 });
   for (let i = 0; i < 30; i++) {
     const one = await outbound.take(exit, 'first', geometry);
     if (one) await outbound.putOff(one, later());
   }
-  const restarted = new Outbound({
-    queues,
-    records,
-    sent,
-    primitives: native,
-    onExpired: async (messageId) => await Promise.resolve(void expired.push(messageId)),
-    counters,
-    log: store().log,
-    now: Date.now,
-  });
+  const restarted = parts.createOutbound();
   // None of the thirty was noted as sent: they get their jobs again, and are not all the next ones.
   await restarted.resume(null);
   const small = await prepare(restarted, parts, mails, { from: 'ada@alpha.example', fragments: 2 });
@@ -117,11 +108,10 @@ test('a fragment that is given back is the next one again', async (t) => {
 
 test('a mail that is still being stored as the queue becomes empty waited behind all that came later', async (t) => {
   const parts = await outboundParts(store());
-  const { exit, queues, records, sent, counters } = parts;
+  const { exit, records } = parts;
   const mails = await openMails();
   let meanwhile: (() => Promise<void>) | null = null;
-  const outbound: Outbound = new Outbound({
-    queues,
+  const outbound: Outbound = parts.createOutbound({
     records: {
       put: async (record) => {
         const step = meanwhile;
@@ -134,12 +124,6 @@ test('a mail that is still being stored as the queue becomes empty waited behind
       pending: records.pending.bind(records),
       recordId: records.recordId.bind(records),
     },
-    sent,
-    primitives: native,
-    onExpired: async () => await Promise.resolve(),
-    counters,
-    log: store().log,
-    now: Date.now,
   });
   const old = await prepare(outbound, parts, mails, { from: 'eve@alpha.example', fragments: 40 });
   for (let i = 0; i < 39; i++) {

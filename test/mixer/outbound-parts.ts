@@ -60,16 +60,22 @@ export async function outboundParts(store: Store, over: { readonly now?: () => n
   const mixing = await openQueue(store, 'mixing');
   const log = silentLog;
   const expired: string[] = [];
-  const outbound = new Outbound({
-    queues,
-    records,
-    sent,
-    primitives: native,
-    onExpired: async (messageId) => await Promise.resolve(void expired.push(messageId)),
-    counters,
-    log,
-    now,
-  });
+  /** One more on the same store, as after a restart; `changes`: parts that do something otherwise. */
+  const createOutbound = (
+    changes: Partial<ConstructorParameters<typeof Outbound>[0]> = {},
+  ): Outbound =>
+    new Outbound({
+      queues,
+      records,
+      sent,
+      primitives: native,
+      onExpired: async (messageId) => await Promise.resolve(void expired.push(messageId)),
+      counters,
+      log,
+      now,
+      ...changes,
+    });
+  const outbound = createOutbound();
   const watch = new LoopWatch({ me: ME, now, counters, log, listens: () => true, write: nowhere });
   const { random } = native;
   const emission = new Emission({ random, now, sent, mixing, watch, counters });
@@ -83,6 +89,7 @@ export async function outboundParts(store: Store, over: { readonly now?: () => n
     queues,
     mixing,
     outbound,
+    createOutbound,
     watch,
     emission,
     expired,
